@@ -1,0 +1,248 @@
+"""What happened: the closed list of event types. State, screens, reports and evidence are readings of these.
+
+An event states a fact and never a conclusion: whether the RTO was met, or whether a step is done, is what ``fold``
+makes of the facts. Each event carries the sha256 of the one before it (``docs/reference/journal.md``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from drctl.model.plan import Mark, Plan
+
+
+class Act(StrEnum):
+    """What an attempt does for its step."""
+
+    UNLESS = "unless"  # the read-only probe that asks whether it is done already
+    RUN = "run"  # the action itself
+    SETTLE = "settle"  # find out what became of a run whose end is not known, by attaching to its job
+    VERIFY = "verify"  # the read-only check afterwards
+
+
+class Outcome(StrEnum):
+    """How an attempt ended; ``SIMULATED`` is never counted as succeeded."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    SIMULATED = "simulated"
+    IN_DOUBT = "in_doubt"
+
+
+class Reason(StrEnum):
+    """Why an attempt did not succeed, where it changes what happens next."""
+
+    EXIT_CODE = "exit_code"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    TIMED_OUT = "timed_out"
+    LOST = "lost"
+    REBOOTED = "rebooted"
+    EXPECTATION = "expectation"  # it ran, and its output or answer was not what was expected
+    DECLINED = "declined"  # a person said no
+    NOBODY = "nobody"  # a person was needed and none was there
+    CAPTURE = "capture"  # its output could not be read as the type that was promised
+
+
+class Question(StrEnum):
+    """What a person is asked."""
+
+    APPROVAL = "approval"  # answers: yes, no
+    FAILED = "failed"  # answers: retry, skip, pause, abort
+    IN_DOUBT = "in_doubt"  # answers: succeeded, run_again, pause, abort
+    OVERRIDE = "override"  # answers: override, pause, abort (a required fact is not proved)
+
+
+class Ended(StrEnum):
+    """How a run ended. PAUSED can be resumed; the others are final."""
+
+    DONE = "done"
+    FAILED = "failed"
+    NO_GO = "no_go"
+    ABORTED = "aborted"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """A command's output: where it is kept (by sha256 of what was kept, after redaction) and its last lines."""
+
+    sha256: str
+    bytes: int
+    tail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """Always the first. It holds the whole plan."""
+
+    type: Literal["run_started"] = "run_started"
+    plan: Plan
+    plan_digest: str
+    operator: str
+    controller: str  # the operator's machine
+    pid: int
+    interactive: bool
+    reason: str = ""  # why this run: a ticket, a sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed:
+    """Another process goes on. What was in flight is in doubt until it is settled."""
+
+    type: Literal["run_resumed"] = "run_resumed"
+    operator: str
+    controller: str
+    pid: int
+    interactive: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted:
+    """The intent: on disk before anything is sent."""
+
+    type: Literal["attempt_started"] = "attempt_started"
+    step: str
+    host: str  # empty on the operator's machine
+    attempt: int  # counts RUN attempts from 1; SETTLE and VERIFY carry the number of the run they belong to
+    act: Act
+    job: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFinished:
+    """The outcome of an attempt. ``duration_s`` is monotonic and None when another process saw the start."""
+
+    type: Literal["attempt_finished"] = "attempt_finished"
+    step: str
+    host: str
+    attempt: int
+    act: Act
+    outcome: Outcome
+    reason: Reason | None = None
+    detail: str = ""
+    exit_code: int | None = None
+    duration_s: float | None = None
+    attached: bool = False
+    output: Output | None = None
+    errors: Output | None = None
+    captured: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSkipped:
+    """A step that will not be done, who decided it, and why."""
+
+    type: Literal["step_skipped"] = "step_skipped"
+    step: str
+    host: str
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonAsked:
+    """A decision is waited for."""
+
+    type: Literal["person_asked"] = "person_asked"
+    question: Question
+    step: str
+    host: str = ""
+    prompt: str
+    facts: tuple[str, ...] = ()
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonAnswered:
+    """The decision, with who took it and why. ``who`` is empty when nobody was there, and the answer a default."""
+
+    type: Literal["person_answered"] = "person_answered"
+    question: Question
+    step: str
+    host: str = ""
+    answer: str
+    who: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockMarked:
+    """A point of the RTO clock, and where it comes from: given by a person, or measured by a step."""
+
+    type: Literal["clock_marked"] = "clock_marked"
+    mark: Mark
+    at: datetime
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryMeasured:
+    """Instants that the RPO is made of."""
+
+    type: Literal["recovery_measured"] = "recovery_measured"
+    point: Literal["recovery_point", "last_write"]
+    at: datetime
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRequested:
+    """A signal or an abort: nothing new is started."""
+
+    type: Literal["stop_requested"] = "stop_requested"
+    by: str
+    how: Literal["SIGINT", "SIGTERM", "SIGHUP", "abort"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessengerFailed:
+    """A screen, notification or report that failed. The run goes on (law 10)."""
+
+    type: Literal["messenger_failed"] = "messenger_failed"
+    messenger: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    """The run is over, or paused."""
+
+    type: Literal["run_ended"] = "run_ended"
+    ended: Ended
+    why: str = ""
+
+
+Body = (
+    RunStarted
+    | RunResumed
+    | AttemptStarted
+    | AttemptFinished
+    | StepSkipped
+    | PersonAsked
+    | PersonAnswered
+    | ClockMarked
+    | RecoveryMeasured
+    | StopRequested
+    | MessengerFailed
+    | RunEnded
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A fact with its place in the chain. ``at`` is UTC; ``sequence`` counts from 1 within a run."""
+
+    run_id: str
+    sequence: int
+    at: datetime
+    body: Body
+    previous: str  # sha256 of the event before, 64 zeros for the first
+    sha256: str
+
+
+JsonObject = dict[str, Any]
