@@ -155,6 +155,7 @@ class PersonAsked:
     prompt: str
     facts: tuple[str, ...] = ()
     answers: tuple[str, ...]
+    unattended: str  # the answer when nobody is there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,20 +173,10 @@ class PersonAnswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockMarked:
-    """A point of the RTO clock, and where it comes from: given by a person, or measured by a step."""
+    """A point of the RTO clock that a person gave. Those that steps mark are read from the steps' own events."""
 
     type: Literal["clock_marked"] = "clock_marked"
     mark: Mark
-    at: datetime
-    source: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecoveryMeasured:
-    """Instants that the RPO is made of."""
-
-    type: Literal["recovery_measured"] = "recovery_measured"
-    point: Literal["recovery_point", "last_write"]
     at: datetime
     source: str
 
@@ -226,7 +217,6 @@ Body = (
     | PersonAsked
     | PersonAnswered
     | ClockMarked
-    | RecoveryMeasured
     | StopRequested
     | MessengerFailed
     | RunEnded

@@ -206,6 +206,7 @@ class Step:
     last_write: str | None = None  # a captured time: the last write that a client was told had succeeded
     proves: str | None = None  # a fact that holds once this step succeeded, such as primary_fenced
     requires: str | None = None  # a fact without which this step does not start
+    unless_proved: str | None = None  # a fact that makes this step needless: a second fence after the first held
     failure_hint: str = ""  # what to type when this step says no
     digest: str = ""
 

@@ -1,0 +1,260 @@
+"""What to do next: a pure function from the state to actions. It reads no clock, no file and no socket.
+
+The order of the house, most urgent first: a run that ended does nothing; a stop starts nothing new; the
+preconditions are all looked at before the first no-go is said; the steps go stage by stage; ``always`` runs whatever
+happened, but for a no-go and a pause. What is in doubt is settled by attaching, then by the verify, then by running
+an idempotent step again, then by a person (law 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from drctl.engine.state import RunState, Target, TargetState, targets_of, tolerated
+from drctl.engine.values import fill, number_of
+from drctl.model.events import Act, Ended, Outcome, PersonAsked, Question
+from drctl.model.plan import Approval, Mode, OnFailure, Section, Stage, Step
+from drctl.model.units import format_duration
+
+IDEMPOTENT_RUNS = 3  # an idempotent step in doubt is run this often before a person is asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """Do this for a step on a host."""
+
+    target: Target
+    act: Act
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """Leave a step out, and say why."""
+
+    target: Target
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """Ask a person; the run waits for the answer."""
+
+    question: PersonAsked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """Nothing more is to be done."""
+
+    ended: Ended
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """Nothing before this instant: a retry waits for its time."""
+
+    at: datetime
+
+
+Decision = Attempt | Skip | Ask | Finish | Later
+
+
+def decide(state: RunState, now: datetime) -> tuple[Decision, ...]:
+    """Everything that may start now; empty while what is in flight has to come back first, or when all is over."""
+    if state.ended is not None:
+        return ()
+    if state.stop is not None and state.stop.how != "abort":
+        return () if state.in_flight else (Finish(ended=Ended.PAUSED, why=f"stopped by {state.stop.how}"),)
+    if state.pause:
+        return () if state.in_flight else (Finish(ended=Ended.PAUSED, why="a person decides later"),)
+    found = _preconditions(state, now) or _steps(state, now) or _always(state, now) or (_finish(state),)
+    return tuple(d for d in found if d is not _BUSY)
+
+
+def _preconditions(state: RunState, now: datetime) -> tuple[Decision, ...]:
+    if state.abort or state.given_up:
+        return (_BUSY,) if state.in_flight else ()
+    found = _section(state, Section.PRECONDITIONS, now, go_on_after_failure=True)
+    if found:
+        return found
+    said_no = [s for s in state.the_plan.steps(Section.PRECONDITIONS) if failed(state, s)]
+    if said_no:
+        return (Finish(ended=Ended.NO_GO, why=", ".join(s.id for s in said_no)),)
+    return ()
+
+
+def _steps(state: RunState, now: datetime) -> tuple[Decision, ...]:
+    if state.abort or state.given_up:
+        return (_BUSY,) if state.in_flight else ()
+    return _section(state, Section.STEPS, now, go_on_after_failure=False)
+
+
+def _always(state: RunState, now: datetime) -> tuple[Decision, ...]:
+    return _section(state, Section.ALWAYS, now, go_on_after_failure=True)
+
+
+def _finish(state: RunState) -> Finish:
+    if state.abort:
+        return Finish(ended=Ended.ABORTED, why=state.abort)
+    broken = [s.id for s in state.the_plan.steps() if failed(state, s)]
+    if broken:
+        return Finish(ended=Ended.FAILED, why=", ".join(broken))
+    return Finish(ended=Ended.DONE)
+
+
+def failed(state: RunState, step: Step) -> bool:
+    """Whether a host of the step failed, and the runbook does not go on in spite of it."""
+    known = (state.target(t) for t in targets_of(step))
+    return any(s.outcome is Outcome.FAILED and not tolerated(step, s) for s in known)
+
+
+_BUSY = Later(at=datetime.max)
+
+
+def _section(state: RunState, section: Section, now: datetime, *, go_on_after_failure: bool) -> tuple[Decision, ...]:
+    """The decisions of the first stage that is not over; (_BUSY,) while it only waits for what is in flight."""
+    for stage in state.the_plan.stages:
+        if stage.section is not section:
+            continue
+        if all(state.step_outcome(s) is not None for s in stage.steps):
+            broken = [s for s in stage.steps if failed(state, s)]
+            if not broken or go_on_after_failure:
+                continue
+            return _after_failure(state, broken[0])
+        return _stage(state, stage, now) or (_BUSY,)
+    return ()
+
+
+def _after_failure(state: RunState, step: Step) -> tuple[Decision, ...]:
+    """The stage is over and broken: abort goes to ``always``, the rest is a pause or a question."""
+    target = next(t for t in targets_of(step) if _broken(step, state.target(t)))
+    known = state.target(target)
+    if step.on_failure is OnFailure.ABORT:
+        return ()
+    facts = (known.detail, *((known.errors.tail[-2000:],) if known.errors else ()))
+    return (
+        Ask(
+            question=PersonAsked(
+                question=Question.FAILED,
+                step=step.id,
+                host=target.host,
+                prompt=f"{name_of(state, step)}: failed" + (f" on {target.host}" if target.host else ""),
+                facts=tuple(f for f in facts if f),
+                answers=("retry", "skip", "pause", "abort"),
+                unattended="pause" if step.on_failure is OnFailure.PAUSE else "abort",
+            )
+        ),
+    )
+
+
+def _broken(step: Step, known: TargetState) -> bool:
+    return known.outcome is Outcome.FAILED and not tolerated(step, known)
+
+
+def _stage(state: RunState, stage: Stage, now: datetime) -> tuple[Decision, ...]:
+    found = [d for step in stage.steps for d in _step(state, step, now)]
+    asks = [d for d in found if isinstance(d, Ask)]
+    if asks and len(found) == len(asks):
+        # One question at a time, and none while something is still moving: the answer may depend on it.
+        return () if state.in_flight else (asks[0],)
+    return tuple(d for d in found if not isinstance(d, Ask))
+
+
+def _step(state: RunState, step: Step, now: datetime) -> Iterator[Decision]:
+    for target in targets_of(step):
+        known = state.target(target)
+        if known.outcome is not None or known.in_flight is not None:
+            continue
+        yield _target(state, step, target, known, now)
+
+
+def _target(state: RunState, step: Step, target: Target, known: TargetState, now: datetime) -> Decision:
+    if known.ran:
+        return Attempt(target=target, act=Act.VERIFY, attempt=known.attempts)
+    if known.doubt:
+        return _settle(state, step, target, known)
+    if step.unless_proved and state.proved(step.unless_proved):
+        return Skip(target=target, who="drctl", why=f"{step.unless_proved} is proved already")
+    if step.unless is not None and known.done_already is None:
+        return Attempt(target=target, act=Act.UNLESS, attempt=known.attempts)
+    if known.done_already:
+        return Skip(target=target, who="drctl", why="it is done already: its unless-probe says so")
+    if step.requires and not state.proved(step.requires):
+        return Ask(question=_override(state, step))
+    if isinstance(step.action, Approval):
+        return _approval(state, step, step.action, target)
+    if known.not_before is not None and now < known.not_before:
+        return Later(at=known.not_before)
+    return Attempt(target=target, act=Act.RUN, attempt=known.attempts + 1)
+
+
+def _settle(state: RunState, step: Step, target: Target, known: TargetState) -> Decision:
+    if not known.settled_in_vain:
+        return Attempt(target=target, act=Act.SETTLE, attempt=known.attempts)
+    if step.verify is not None and not known.verified_in_vain:
+        return Attempt(target=target, act=Act.VERIFY, attempt=known.attempts)
+    if step.idempotent and known.attempts < IDEMPOTENT_RUNS + known.allowance:
+        return Attempt(target=target, act=Act.RUN, attempt=known.attempts + 1)
+    where = f" on {target.host}" if target.host else ""
+    return Ask(
+        question=PersonAsked(
+            question=Question.IN_DOUBT,
+            step=step.id,
+            host=target.host,
+            prompt=f"{name_of(state, step)}: it was sent{where}, and nobody knows whether it was done",
+            facts=(known.detail,) if known.detail else (),
+            answers=("succeeded", "run_again", "pause", "abort"),
+            unattended="pause",
+        )
+    )
+
+
+def _override(state: RunState, step: Step) -> PersonAsked:
+    fact = step.requires or ""
+    tried = [s for s in state.the_plan.steps() if s.proves == fact]
+    facts = tuple(
+        f"{s.id}{'@' + t.host if t.host else ''}: {state.target(t).outcome or 'not tried'}. {state.target(t).detail}"
+        for s in tried
+        for t in targets_of(s)
+    )
+    return PersonAsked(
+        question=Question.OVERRIDE,
+        step=step.id,
+        prompt=f"{name_of(state, step)}: it needs proof of {fact}, and there is none",
+        facts=facts,
+        answers=("override", "pause", "abort"),
+        unattended="pause",
+    )
+
+
+def _approval(state: RunState, step: Step, action: Approval, target: Target) -> Decision:
+    if state.mode is Mode.CHECK:
+        return Skip(target=target, who="drctl", why="nobody is asked in check mode")
+    if action.only_if_above is not None:
+        name, limit = action.only_if_above
+        found = number_of(state.values[name])
+        if found <= limit:
+            return Skip(
+                target=target,
+                who="drctl",
+                why=f"not needed: {name} is {format_duration(found)}, within {format_duration(limit)}",
+            )
+    return Ask(
+        question=PersonAsked(
+            question=Question.APPROVAL,
+            step=step.id,
+            prompt=fill(action.prompt, state.values),
+            answers=("yes", "no", "pause"),
+            unattended="pause",
+        )
+    )
+
+
+def name_of(state: RunState, step: Step) -> str:
+    """The step's name for people, with captured values filled in."""
+    return fill(step.name or step.id, state.values)

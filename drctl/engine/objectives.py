@@ -1,0 +1,128 @@
+"""RTO and RPO as read from a run's clock points. Never guessed: without an instant an objective is not measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from drctl.engine.state import RunState, targets_of
+from drctl.model.events import Outcome
+from drctl.model.plan import Mark, Section, Stage
+
+
+class Verdict(StrEnum):
+    """How an objective stands."""
+
+    MET = "met"
+    MISSED = "missed"
+    RUNNING = "running"
+    NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """An objective: its target and the actual in seconds, and in words what they were measured from."""
+
+    target_s: float | None
+    actual_s: float | None
+    verdict: Verdict
+    basis: str
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the objective is missed; negative afterwards."""
+        if self.target_s is None or self.actual_s is None:
+            return None
+        return self.target_s - self.actual_s
+
+
+def rto(state: RunState, now: datetime) -> Reading:
+    """From the start of the outage to the client's service restored; while it runs, to ``now``."""
+    target_s = state.the_plan.objectives.rto_s
+    started = state.clock.get(Mark.OUTAGE_STARTED)
+    restored = state.clock.get(Mark.SERVICE_RESTORED)
+    if started is None:
+        basis = "the start of the outage is not known: give it with --outage-started"
+        return Reading(target_s=target_s, actual_s=None, verdict=Verdict.NOT_MEASURED, basis=basis)
+    until = restored.at if restored else min(now, state.ended_at or now)
+    actual_s = max(0.0, (until - started.at).total_seconds())
+    if target_s is not None and actual_s > target_s:
+        verdict = Verdict.MISSED
+    elif restored is not None:
+        verdict = Verdict.MET if target_s is not None else Verdict.NOT_MEASURED
+    else:
+        verdict = Verdict.RUNNING if state.ended is None else Verdict.NOT_MEASURED
+    basis = f"outage started: {started.source}; restored: {restored.source if restored else 'not yet'}"
+    return Reading(target_s=target_s, actual_s=actual_s, verdict=verdict, basis=basis)
+
+
+def rpo(state: RunState) -> Reading:
+    """From the last write that a client was told had succeeded to the point that the data was recovered to.
+
+    Without a record of acknowledged writes the start of the outage stands in for it, which can only overstate the
+    loss. A recovery point after the last acknowledged write is no loss.
+    """
+    target_s = state.the_plan.objectives.rpo_s
+    point = state.recovery.get("recovery_point")
+    last = state.recovery.get("last_write") or state.clock.get(Mark.OUTAGE_STARTED)
+    if point is None or last is None:
+        missing = "the recovery point" if point is None else "neither the last write nor the start of the outage"
+        verb = "is not measured" if point is None else "is known"
+        basis = f"{missing} {verb}"
+        return Reading(target_s=target_s, actual_s=None, verdict=Verdict.NOT_MEASURED, basis=basis)
+    lost_s = max(0.0, (last.at - point.at).total_seconds())
+    basis = f"last write: {last.source}; recovered to: {point.source}"
+    if target_s is None:
+        return Reading(target_s=None, actual_s=lost_s, verdict=Verdict.NOT_MEASURED, basis=basis)
+    verdict = Verdict.MET if lost_s <= target_s else Verdict.MISSED
+    return Reading(target_s=target_s, actual_s=lost_s, verdict=verdict, basis=basis)
+
+
+def usual_time_left_s(state: RunState, now: datetime, *, until: Mark | None = None) -> float:
+    """Seconds that what is not done yet usually takes, from the runbook's ``expected``.
+
+    A step in flight counts for what is left of its own; one without ``expected`` counts for nothing. With ``until``
+    the sum ends at the step that sets that mark, so that the forecast of the RTO leaves the clean-up out.
+    """
+    total_s = 0.0
+    for stage in state.the_plan.stages:
+        if stage.section is Section.ALWAYS and until is not None:
+            continue
+        total_s += _stage_left_s(state, stage, now)
+        if until is not None and any(s.mark is until for s in stage.steps):
+            break
+    return total_s
+
+
+def _stage_left_s(state: RunState, stage: Stage, now: datetime) -> float:
+    lefts = [0.0]
+    for step in stage.steps:
+        if step.expected_s is None:
+            continue
+        for target in targets_of(step):
+            known = state.target(target)
+            if known.outcome is not None:
+                continue
+            spent = (now - known.started_at).total_seconds() if known.started_at else 0.0
+            lefts.append(max(0.0, step.expected_s - spent))
+    return max(lefts)
+
+
+def forecast_rto_s(state: RunState, now: datetime) -> float | None:
+    """Seconds from the start of the outage to the moment when the service is usually restored, seen from now."""
+    started = state.clock.get(Mark.OUTAGE_STARTED)
+    if started is None or Mark.SERVICE_RESTORED in state.clock:
+        return None
+    return (now - started.at).total_seconds() + usual_time_left_s(state, now, until=Mark.SERVICE_RESTORED)
+
+
+def steps_done(state: RunState) -> tuple[int, int]:
+    """How many steps are over, and how many there are."""
+    steps = state.the_plan.steps()
+    return sum(1 for s in steps if state.step_outcome(s) is not None), len(steps)
+
+
+def failures(state: RunState) -> tuple[str, ...]:
+    """The ids of the steps with a failed outcome, tolerated or not."""
+    return tuple(s.id for s in state.the_plan.steps() if state.step_outcome(s) is Outcome.FAILED)
