@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal, Protocol
 
+from drctl.engine.state import RunState, Target
+from drctl.model.events import Body, Event, Output, PersonAsked
 from drctl.model.plan import Endpoint, Http, Tcp
 
 Stream = Literal["stdout", "stderr"]
@@ -128,3 +130,60 @@ class Clock(Protocol):
     def monotonic(self) -> float: ...
 
     def sleep(self, seconds: float) -> None: ...
+
+
+class OutputRecorder(OutputSink, Protocol):
+    """Keeps one attempt's output, redacted, and tells what was kept."""
+
+    def close(self) -> tuple[Output | None, Output | None]:
+        """Standard output and standard error as they were kept; None for one that was empty."""
+        ...
+
+
+class Outputs(Protocol):
+    """Where outputs are kept."""
+
+    def recorder(self, target: Target) -> OutputRecorder:
+        """A place for the output of one attempt of this target; listeners see it as it comes."""
+        ...
+
+
+class Journal(Protocol):
+    """The run's events on disk. ``append`` returns only when the event would survive a power cut."""
+
+    def append(self, body: Body) -> Event:
+        """Write the next event of this run.
+
+        Raises:
+            JournalError: when it cannot be written; then nothing may be done.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a person decided. ``who`` is empty when nobody was there."""
+
+    answer: str
+    who: str = ""
+    why: str = ""
+
+
+class Person(Protocol):
+    """Whoever decides: at the terminal, by flags given beforehand, or nobody."""
+
+    def decide(self, question: PersonAsked, state: RunState) -> Answer: ...
+
+
+class Listener(Protocol):
+    """A screen or another reader of a run while it goes on. What it raises is journalled, and it is let go (law 10)."""
+
+    name: str
+
+    def on_event(self, event: Event, state: RunState) -> None:
+        """An event was written; ``state`` includes it."""
+        ...
+
+    def on_output(self, target: Target, text: str) -> None:
+        """Redacted output of the attempt in flight, decoded, in pieces of any size."""
+        ...
