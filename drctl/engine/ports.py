@@ -187,3 +187,7 @@ class Listener(Protocol):
     def on_output(self, target: Target, text: str) -> None:
         """Redacted output of the attempt in flight, decoded, in pieces of any size."""
         ...
+
+    def tick(self, now: datetime) -> None:
+        """About once a second, so that clocks move while nothing else happens."""
+        ...

@@ -392,6 +392,10 @@ def _answered(state: RunState, body: ev.PersonAnswered, at: datetime) -> RunStat
         case Question.IN_DOUBT, "succeeded":
             step = state.the_plan.step(body.step)
             return _over(state, step, target, replace(over, outcome=Outcome.SUCCEEDED, doubt=False), at)
+        case Question.FAILED, "retry" if known.ran:
+            # It did run; only its verify failed. Running it again unasked would be twice: look again first.
+            again = replace(known, outcome=None, ran=False, doubt=True, settled_in_vain=True, verified_in_vain=False)
+            return _with(state, target, again)
         case (Question.FAILED, "retry") | (Question.IN_DOUBT, "run_again"):
             again = TargetState(attempts=known.attempts, allowance=known.attempts, started_at=known.started_at)
             return _with(state, target, again)

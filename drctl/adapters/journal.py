@@ -1,0 +1,260 @@
+"""The journal: SQLite in WAL mode, ``synchronous=FULL``, one row an event, chained by hashes.
+
+It is the run's memory and the audit's evidence, so it has one writer a run and no update or delete anywhere. The
+format is in ``docs/reference/journal.md``; ``sha256`` is over the canonical JSON of the other columns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from drctl.errors import JournalError
+from drctl.model.events import Body, Event, RunEnded, RunStarted
+
+FORMAT = 1
+FIRST_PREVIOUS = "0" * 64
+_BODY: TypeAdapter[Body] = TypeAdapter(Annotated[Body, Field(discriminator="type")])
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    run_id   TEXT    NOT NULL,
+    sequence INTEGER NOT NULL,
+    at       TEXT    NOT NULL,
+    type     TEXT    NOT NULL,
+    body     TEXT    NOT NULL,
+    previous TEXT    NOT NULL,
+    sha256   TEXT    NOT NULL,
+    PRIMARY KEY (run_id, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS events_by_type ON events (type, run_id);
+CREATE TRIGGER IF NOT EXISTS events_are_facts BEFORE UPDATE ON events
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS events_stay BEFORE DELETE ON events
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+"""
+
+
+def new_run_id(now: datetime, service: str) -> str:
+    """A name that sorts by time, says the service, and does not collide: ``20261123-031200-taskflow-demo-4f2a``."""
+    return f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{service}-{secrets.token_hex(2)}"
+
+
+def _text_of(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def canonical(value: object) -> str:
+    """JSON that is the same for the same value: sorted keys, no blanks, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest_of(*, run_id: str, sequence: int, at: str, body: str, previous: str) -> str:
+    """The sha256 that an event must carry; ``body`` is its canonical JSON."""
+    row = canonical({"run_id": run_id, "sequence": sequence, "at": at, "body": json.loads(body), "previous": previous})
+    return hashlib.sha256(row.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
+    match value:
+        case str():
+            return redact(value)
+        case list():
+            return [_redacted(v, redact) for v in value]
+        case dict():
+            return {k: _redacted(v, redact) for k, v in value.items()}
+        case _:
+            return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHead:
+    """The ends of a run, which is all that a listing needs."""
+
+    run_id: str
+    first: Event
+    last: Event
+
+
+class JournalFile:
+    """All the runs of one state directory. Reading and writing may go on at once, from several processes."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it, and make it when it is not there.
+
+        Raises:
+            JournalError: when it cannot be opened, is no journal, or was written by a newer drctl.
+        """
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+            found = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+            if found > FORMAT:
+                raise JournalError(
+                    f"the journal {path} has format {found}, and this drctl reads up to {FORMAT}",
+                    state="nothing was changed",
+                    hint="use the drctl that wrote it, or a newer one",
+                )
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            if found < FORMAT:
+                self._db.executescript(_SCHEMA)
+                self._db.execute(f"PRAGMA user_version={FORMAT}")
+                path.chmod(0o600)
+        except (sqlite3.Error, OSError) as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: Exception) -> JournalError:
+        return JournalError(
+            f"the journal {self.path} cannot be used: {error}",
+            state="without a journal nothing is sent: nothing more was changed",
+            hint="free some space or mend the permissions, or name another place: drctl --state-dir DIR …",
+        )
+
+    def close(self) -> None:
+        self._db.close()
+
+    def writer(self, run_id: str, *, now: Callable[[], datetime], redact: Callable[[str], str]) -> RunJournal:
+        """The one place from which events of this run are written."""
+        row = self._query("SELECT sequence, sha256 FROM events WHERE run_id=? ORDER BY sequence DESC LIMIT 1", run_id)
+        sequence, head = row[0] if row else (0, FIRST_PREVIOUS)
+        return RunJournal(file=self, run_id=run_id, sequence=sequence, head=head, now=now, redact=redact)
+
+    def insert(self, event: Event, body: str) -> None:
+        """Write a row, and return when it would survive a power cut.
+
+        Raises:
+            JournalError: when it cannot be written, or another process has written this sequence number.
+        """
+        row = (event.run_id, event.sequence, _text_of(event.at), event.body.type, body, event.previous, event.sha256)
+        try:
+            self._db.execute("INSERT INTO events VALUES (?,?,?,?,?,?,?)", row)
+        except sqlite3.IntegrityError:
+            raise JournalError(
+                f"another process writes to the run {event.run_id}",
+                state="this process sent nothing that is not in the journal, and stops here",
+                hint=f"drctl status, then drctl report {event.run_id}",
+            ) from None
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
+
+    def events(self, run_id: str) -> Iterator[Event]:
+        """The run's events in order, their chain checked on the way.
+
+        Raises:
+            JournalError: at the first event that is not what it was when it was written, or that is missing.
+        """
+        previous, expected = FIRST_PREVIOUS, 1
+        rows = self._query(
+            "SELECT sequence, at, body, previous, sha256 FROM events WHERE run_id=? ORDER BY sequence", run_id
+        )
+        for sequence, at, body, told, sha256 in rows:
+            right = digest_of(run_id=run_id, sequence=sequence, at=at, body=body, previous=told)
+            if (sequence, told, sha256) != (expected, previous, right):
+                raise JournalError(
+                    f"event {expected} of the run {run_id} is not as it was written: its chain of hashes is broken",
+                    where=str(self.path),
+                    state="the run cannot be trusted or resumed from this journal",
+                    hint="keep the file as evidence, and compare it with a copy",
+                )
+            previous, expected = sha256, expected + 1
+            yield self._event(run_id, (sequence, at, body, told, sha256))
+
+    def _event(self, run_id: str, row: tuple[int, str, str, str, str]) -> Event:
+        sequence, at, body, previous, sha256 = row
+        try:
+            parsed = _BODY.validate_json(body)
+        except ValidationError as error:
+            raise JournalError(
+                f"event {sequence} of the run {run_id} cannot be read: {error.errors()[0]['msg']}",
+                where=str(self.path),
+                hint="use the drctl that wrote it, or a newer one",
+            ) from None
+        return Event(
+            run_id=run_id,
+            sequence=sequence,
+            at=datetime.fromisoformat(at),
+            body=parsed,
+            previous=previous,
+            sha256=sha256,
+        )
+
+    def run_ids(self) -> tuple[str, ...]:
+        """All the runs, the newest first."""
+        rows = self._query("SELECT run_id FROM events WHERE sequence=1 ORDER BY at DESC, run_id DESC")
+        return tuple(row[0] for row in rows)
+
+    def find(self, part: str | None) -> str:
+        """The run of that id, or of that unmistakable beginning or ending; the newest for None.
+
+        Raises:
+            JournalError: when there is none, or more than one.
+        """
+        ids = self.run_ids()
+        if not ids:
+            raise JournalError("there are no runs in this journal", where=str(self.path), hint="drctl failover --help")
+        if part is None or part in ids:
+            return part or ids[0]
+        found = [i for i in ids if i.startswith(part) or i.endswith(part)]
+        if len(found) == 1:
+            return found[0]
+        some = ", ".join(found[:5])
+        message = f"{part!r} fits {len(found)} runs: {some}" if found else f"there is no run {part!r}"
+        raise JournalError(message, where=str(self.path), hint="drctl runs")
+
+    def _query(self, sql: str, *values: object) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
+
+
+@dataclass(slots=True, kw_only=True)
+class RunJournal:
+    """The writer of one run; the engine's ``Journal`` port."""
+
+    file: JournalFile
+    run_id: str
+    sequence: int
+    head: str
+    now: Callable[[], datetime]
+    redact: Callable[[str], str]
+
+    def append(self, body: Body) -> Event:
+        """Write the next event.
+
+        Raises:
+            JournalError: when it cannot be written; then nothing may be done.
+        """
+        # The plan holds references only, and its digest must stay what it is: everything else is redacted by value.
+        plain = _BODY.dump_python(body, mode="json")
+        text = canonical(plain if isinstance(body, RunStarted) else _redacted(plain, self.redact))
+        at = _text_of(self.now())
+        sequence = self.sequence + 1
+        sha256 = digest_of(run_id=self.run_id, sequence=sequence, at=at, body=text, previous=self.head)
+        event = Event(
+            run_id=self.run_id,
+            sequence=sequence,
+            at=datetime.fromisoformat(at),
+            body=_BODY.validate_json(text),
+            previous=self.head,
+            sha256=sha256,
+        )
+        self.file.insert(event, text)
+        self.sequence, self.head = sequence, sha256
+        return event
+
+
+def is_open(last: Event) -> bool:
+    """Whether the run that ends in this event can still go on."""
+    return not isinstance(last.body, RunEnded) or last.body.ended.value == "paused"

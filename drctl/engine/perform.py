@@ -1,0 +1,315 @@
+"""Carry out one attempt through the ports, and say in an event how it ended.
+
+Nothing here decides: an ending is translated into an outcome, by the one table ``_BY_ENDING``, and the next decision
+is ``decide``'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from drctl.engine.decide import Attempt
+from drctl.engine.ports import (
+    Clock,
+    CommandResult,
+    CommandRunner,
+    Ending,
+    JobName,
+    Network,
+    NetworkAnswer,
+    Outputs,
+    ShellCommand,
+)
+from drctl.engine.state import RunState
+from drctl.engine.values import capture, fill
+from drctl.model.events import Act, AttemptFinished, Outcome, Output, Reason
+from drctl.model.plan import Approval, Endpoint, Http, Shell, Step, Tcp, Wait
+
+SETTLE_WINDOW_S = 120.0  # how long a host that cannot be reached is asked again what became of a job
+SETTLE_EVERY_S = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The ports that an attempt needs. ``stopping`` tells that a person wants the run to stop."""
+
+    commands: CommandRunner
+    network: Network
+    outputs: Outputs
+    clock: Clock
+    stopping: Callable[[], bool] = lambda: False
+
+
+class Interrupted(Exception):
+    """A wait was cut short because a person wants the run to stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    """How one try ended, before it is put into an event."""
+
+    outcome: Outcome
+    reason: Reason | None = None
+    detail: str = ""
+    exit_code: int | None = None
+    attached: bool = False
+    output: Output | None = None
+    errors: Output | None = None
+
+
+_BY_ENDING: dict[Ending, tuple[Outcome, Reason]] = {
+    Ending.UNREACHABLE: (Outcome.FAILED, Reason.UNREACHABLE),
+    Ending.REFUSED: (Outcome.FAILED, Reason.REFUSED),
+    Ending.TIMED_OUT: (Outcome.FAILED, Reason.TIMED_OUT),
+    Ending.LOST: (Outcome.IN_DOUBT, Reason.LOST),
+    Ending.REBOOTED: (Outcome.IN_DOUBT, Reason.REBOOTED),
+}
+
+
+def perform(attempt: Attempt, state: RunState, world: World) -> AttemptFinished:
+    """Do it, wait for its end, and say how it ended.
+
+    Raises:
+        Interrupted: when a wait was cut short by a stop.
+    """
+    step = state.the_plan.step(attempt.target.step)
+    endpoint = next((e for e in step.endpoints if e.host == attempt.target.host), None)
+    began_s = world.clock.monotonic()
+    end = _Doer(attempt=attempt, step=step, endpoint=endpoint, state=state, world=world).do()
+    captured: dict[str, str] = {}
+    if end.outcome is Outcome.SUCCEEDED and attempt.act in (Act.RUN, Act.SETTLE):
+        end, captured = _held_to_its_word(step, end)
+    return AttemptFinished(
+        step=step.id,
+        host=attempt.target.host,
+        attempt=attempt.attempt,
+        act=attempt.act,
+        outcome=end.outcome,
+        reason=end.reason,
+        detail=end.detail,
+        exit_code=end.exit_code,
+        duration_s=round(world.clock.monotonic() - began_s, 3),
+        attached=end.attached,
+        output=end.output,
+        errors=end.errors,
+        captured=captured,
+    )
+
+
+def _held_to_its_word(step: Step, end: _End) -> tuple[_End, dict[str, str]]:
+    """Compare a success with what the step promised to print."""
+    text = end.output.tail if end.output else ""
+    if step.expect is not None and text.strip() != step.expect:
+        return _unexpected(end, step.expect, text), {}
+    try:
+        return end, capture(step.captures, text)
+    except ValueError as error:
+        # The command itself did succeed, so trying it again would change nothing but the number of times it ran.
+        return _End(
+            outcome=Outcome.FAILED,
+            reason=Reason.CAPTURE,
+            detail=f"it ran, but its output is not what capture expects: {error}",
+            exit_code=end.exit_code,
+            output=end.output,
+            errors=end.errors,
+        ), {}
+
+
+def _unexpected(end: _End, wanted: str, text: str) -> _End:
+    return _End(
+        outcome=Outcome.FAILED,
+        reason=Reason.EXPECTATION,
+        detail=f"it printed {text.strip()[:200]!r}, and {wanted!r} was expected",
+        exit_code=end.exit_code,
+        output=end.output,
+        errors=end.errors,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Doer:
+    """One attempt on its way through the ports."""
+
+    attempt: Attempt
+    step: Step
+    endpoint: Endpoint | None
+    state: RunState
+    world: World
+
+    def do(self) -> _End:
+        match self.attempt.act:
+            case Act.UNLESS:
+                assert self.step.unless is not None  # noqa: S101 - decide asks only for an unless that is there
+                return self._probe(self.step.unless, self.step.timeout_s)
+            case Act.VERIFY:
+                return self._verify()
+            case Act.SETTLE:
+                return self._settle()
+            case Act.RUN:
+                return self._run()
+
+    def _run(self) -> _End:
+        match self.step.action:
+            case Shell() as shell if self.step.read_only:
+                return self._probe(shell, self.step.timeout_s)
+            case Shell() as shell:
+                return self._job(shell)
+            case Http() | Tcp() as request:
+                return self._ask_network(request, self.step.timeout_s, read_only=self.step.read_only)
+            case Wait(seconds=seconds):
+                self._sleep(seconds)
+                return _End(outcome=Outcome.SUCCEEDED)
+            case Approval():
+                raise AssertionError("an approval is asked by the loop, and never performed")
+
+    def _probe(self, shell: Shell, timeout_s: float) -> _End:
+        recorder = self.world.outputs.recorder(self.attempt.target)
+        result = self.world.commands.probe(
+            self._where(shell), self._command(shell), timeout_s=timeout_s, output=recorder
+        )
+        output, errors = recorder.close()
+        end = _end_of(result, output, errors)
+        if end.outcome is Outcome.IN_DOUBT:  # it changes nothing, so there is nothing to be in doubt about
+            return _End(outcome=Outcome.FAILED, reason=end.reason, detail=end.detail, output=output, errors=errors)
+        return end
+
+    def _job(self, shell: Shell) -> _End:
+        recorder = self.world.outputs.recorder(self.attempt.target)
+        result = self.world.commands.job(
+            self._where(shell),
+            self._command(shell),
+            name=self._job_name(),
+            timeout_s=self.step.timeout_s,
+            output=recorder,
+        )
+        output, errors = recorder.close()
+        return _end_of(result, output, errors)
+
+    def _settle(self) -> _End:
+        """Attach to the job of that name. A job that never began begins now: the name is still claimed once only."""
+        shell = self.step.action
+        if not isinstance(shell, Shell):
+            return _End(
+                outcome=Outcome.IN_DOUBT,
+                reason=Reason.LOST,
+                detail="a request leaves no job on a host that could be asked what became of it",
+            )
+        until_s = self.world.clock.monotonic() + SETTLE_WINDOW_S
+        while True:
+            end = self._job(shell)
+            if end.reason not in (Reason.UNREACHABLE, Reason.REFUSED):
+                return end
+            if end.reason is Reason.REFUSED or self.world.clock.monotonic() >= until_s:
+                # Out of reach is not the same as not done (law 4).
+                return _End(outcome=Outcome.IN_DOUBT, reason=end.reason, detail=end.detail)
+            self._sleep(SETTLE_EVERY_S)
+
+    def _verify(self) -> _End:
+        verify = self.step.verify
+        assert verify is not None  # noqa: S101 - decide asks only for a verify that is there
+        until_s = self.world.clock.monotonic() + verify.within_s
+        while True:
+            left_s = max(1.0, until_s - self.world.clock.monotonic())
+            match verify.action:
+                case Shell() as shell:
+                    end = self._probe(shell, left_s)
+                case Http() | Tcp() as request:
+                    end = self._ask_network(request, left_s, read_only=True)
+            if end.outcome is Outcome.SUCCEEDED and verify.expect is not None:
+                text = end.output.tail if end.output else ""
+                if text.strip() != verify.expect:
+                    end = _unexpected(end, verify.expect, text)
+            if end.outcome is Outcome.SUCCEEDED or self.world.clock.monotonic() + verify.every_s > until_s:
+                return end
+            self._sleep(verify.every_s)
+
+    def _ask_network(self, request: Http | Tcp, timeout_s: float, *, read_only: bool) -> _End:
+        values = self.state.values
+        match request:
+            case Http():
+                filled = Http(
+                    url=fill(request.url, values),
+                    method=request.method,
+                    expect_status=request.expect_status,
+                    expect_json=request.expect_json,
+                )
+                answer = self.world.network.http(filled, timeout_s=timeout_s)
+            case Tcp():
+                answer = self.world.network.tcp(request, timeout_s=timeout_s)
+        return self._network_end(answer, read_only=read_only)
+
+    def _network_end(self, answer: NetworkAnswer, *, read_only: bool) -> _End:
+        recorder = self.world.outputs.recorder(self.attempt.target)
+        recorder("stdout", (answer.body or answer.detail).encode())
+        output, _ = recorder.close()
+        if answer.ok:
+            return _End(outcome=Outcome.SUCCEEDED, detail=answer.detail, output=output)
+        doubt = answer.sent and not read_only and not answer.body
+        return _End(
+            outcome=Outcome.IN_DOUBT if doubt else Outcome.FAILED,
+            reason=Reason.LOST if doubt else Reason.EXPECTATION,
+            detail=answer.detail,
+            output=output,
+        )
+
+    def _sleep(self, seconds: float) -> None:
+        until_s = self.world.clock.monotonic() + seconds
+        while (left_s := until_s - self.world.clock.monotonic()) > 0:
+            if self.world.stopping():
+                raise Interrupted
+            self.world.clock.sleep(min(left_s, 0.5))
+
+    def _where(self, shell: Shell) -> Endpoint | None:
+        return None if shell.local else self.endpoint
+
+    def _job_name(self) -> JobName:
+        return JobName(run_id=self.state.run_id, step_id=self.step.id, attempt=self.attempt.attempt)
+
+    def _command(self, shell: Shell) -> ShellCommand:
+        values = {v.name: v.text for v in self.step.variables if v.text is not None}
+        own = self.endpoint.variables if self.endpoint else ()
+        values |= {v.name: v.text for v in own if v.text is not None and mentions(shell.script, v.name)}
+        values |= {n: t for n, t in self.state.values.items() if mentions(shell.script, n)}
+        secrets = {v.name: v.secret for v in (*self.step.variables, *own) if v.secret is not None}
+        return ShellCommand(
+            script=shell.script,
+            variables=values,
+            secrets=_only_used(secrets, shell.script),
+            words=tuple(fill(w, self.state.values) for w in shell.words),
+            become=None if shell.local and self.endpoint is None else self.step.become,
+        )
+
+
+def mentions(script: str, name: str) -> bool:
+    """Whether a script uses the variable of that name."""
+    return re.search(rf"\$\{{?{re.escape(name)}(?![A-Za-z0-9_])", script) is not None
+
+
+def _only_used(secrets: Mapping[str, str], script: str) -> dict[str, str]:
+    return {name: reference for name, reference in secrets.items() if mentions(script, name)}
+
+
+def _end_of(result: CommandResult, output: Output | None, errors: Output | None) -> _End:
+    if result.ending is Ending.FINISHED:
+        good = result.exit_code == 0
+        return _End(
+            outcome=Outcome.SUCCEEDED if good else Outcome.FAILED,
+            reason=None if good else Reason.EXIT_CODE,
+            detail=result.detail if good else (result.detail or f"exit code {result.exit_code}"),
+            exit_code=result.exit_code,
+            attached=result.attached,
+            output=output,
+            errors=errors,
+        )
+    outcome, reason = _BY_ENDING[result.ending]
+    return _End(
+        outcome=outcome,
+        reason=reason,
+        detail=result.detail,
+        exit_code=result.exit_code,
+        attached=result.attached,
+        output=output,
+        errors=errors,
+    )
