@@ -1,0 +1,80 @@
+#!/usr/bin/python3 -I
+# ruff: noqa: T201, S606 (a program of its own: it prints, and becomes sudo without a shell)
+"""Sends the application's database traffic to another server.
+
+usage: repoint ADDRESS   from now on and after a reboot, sessions go to ADDRESS; the old ones are ended
+       repoint --show    print where they go now
+
+The new address is written to HAProxy's configuration first and given to the running HAProxy second, so a crash
+in between heals at its next start.
+"""
+
+import ipaddress
+import os
+import re
+import socket
+import sys
+
+CONFIGURATION = "/etc/haproxy/haproxy.cfg"
+SOCKET = "/run/haproxy/admin.sock"
+SERVER = re.compile(r"^(\s*server current )(\S+):5432\b", re.MULTILINE)
+
+
+def tell(command: str) -> str:
+    """One command to the running HAProxy; its answer. Raises OSError when none runs."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(5)
+        link.connect(SOCKET)
+        link.sendall(command.encode() + b"\n")
+        link.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: link.recv(4096), b"")).decode(errors="replace")
+
+
+def running_target() -> str:
+    """The address that the running HAProxy sends sessions to."""
+    for line in tell("show servers state database").splitlines():
+        fields = line.split()
+        if len(fields) > 4 and fields[3] == "current":
+            return fields[4]
+    raise OSError("HAProxy does not know the server database/current")
+
+
+def repoint(address: str) -> None:
+    with open(CONFIGURATION, encoding="utf-8") as file:
+        text = file.read()
+    new, count = SERVER.subn(rf"\g<1>{address}:5432", text)
+    if count != 1:
+        sys.exit(f"repoint: {CONFIGURATION} has {count} lines 'server current', 1 is needed; nothing was changed")
+    with open(CONFIGURATION + ".new", "w", encoding="utf-8") as file:
+        file.write(new)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(CONFIGURATION + ".new", CONFIGURATION)
+    try:
+        tell(f"set server database/current addr {address} port 5432")
+        tell("shutdown sessions server database/current")
+        target = running_target()
+    except OSError as error:
+        sys.exit(f"repoint: HAProxy does not answer ({error}); it will use {address} when it starts")
+    if target != address:
+        sys.exit(f"repoint: HAProxy still sends the traffic to {target}")
+    print(f"database traffic goes to {target}:5432")
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    if os.geteuid() != 0:
+        os.execv("/usr/bin/sudo", ["sudo", "-n", "--", *sys.argv])
+    if sys.argv[1] == "--show":
+        print(running_target())
+        return
+    try:
+        address = str(ipaddress.IPv4Address(sys.argv[1]))
+    except ValueError:
+        sys.exit(f"repoint: {sys.argv[1]!r} is not an IPv4 address; nothing was changed")
+    repoint(address)
+
+
+if __name__ == "__main__":
+    main()

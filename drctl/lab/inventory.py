@@ -1,0 +1,136 @@
+"""The inventory of the running lab: the same document that a real service has."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from drctl.lab import ssh
+from drctl.lab.edge import health_url
+from drctl.lab.topology import (
+    ACKNOWLEDGED_LOG,
+    DATABASE,
+    HOSTS,
+    INITIAL_PRIMARY,
+    INITIAL_STANDBY,
+    LOGIN_USER,
+    PGDATA,
+    POSTGRESQL_BIN,
+    REPOSITORY,
+    SITES,
+    SIZES,
+    STANZA,
+    Settings,
+    slot_name,
+)
+
+SERVICE = "taskflow-demo"
+_HEADER = "# Made by `drctl lab up`, which overwrites it. Everything in it is real as long as the lab is up.\n"
+
+
+def lab_command(settings: Settings, *words: str) -> list[str]:
+    """The words that call this very drctl for this very lab, from any directory."""
+    return ["env", *settings.environment_words(), sys.executable, "-m", "drctl", "lab", *words]
+
+
+def inventory(settings: Settings, system_identifier: str) -> dict[str, Any]:
+    """The document as values."""
+    primary, standby = INITIAL_PRIMARY, INITIAL_STANDBY
+    return {
+        "inventory": settings.name,
+        "residency": "ZA",
+        "timezone": "Africa/Johannesburg",
+        "objectives": {"rto": "4h", "rpo": "24h"},
+        "ssh": {"config": str(ssh.config_path(settings))},
+        "sites": {
+            site.name: {"provider": site.provider, "city": site.city, "country": site.country, "kind": site.kind}
+            for site in SITES.values()
+        },
+        "hosts": {
+            host.name: {
+                "site": host.site,
+                "address": settings.address(host.name),
+                "port": 22,
+                "user": LOGIN_USER,
+                "groups": [host.group],
+            }
+            for host in HOSTS.values()
+        },
+        "services": {
+            SERVICE: {
+                "title": "TaskFlow demo client",
+                "tier": "standard",
+                "sla": True,
+                "roles": {
+                    "primary": primary,
+                    "standby": standby,
+                    "backup": "cloudprox",
+                    "app": "edge",
+                    "monitor": "operator",
+                    "witness": ["edge", "cloudprox"],
+                },
+                "vars": {
+                    "database": DATABASE,
+                    "pgdata": PGDATA,
+                    "pgbin": POSTGRESQL_BIN,
+                    "stanza": STANZA,
+                    "repository": REPOSITORY,
+                    "health_url": health_url(settings),
+                    "system_identifier": system_identifier,
+                    "replication_user": "replicator",
+                    "primary_slot": slot_name(primary),
+                    "standby_slot": slot_name(standby),
+                    "acknowledged_log": ACKNOWLEDGED_LOG,
+                    "standard_memory_mb": SIZES["standard"].memory_mb,
+                },
+                "commands": {
+                    "power_off_primary": lab_command(settings, "power", "off", primary),
+                    "power_on_primary": lab_command(settings, "power", "on", primary),
+                    "power_off_standby": lab_command(settings, "power", "off", standby),
+                    "power_on_standby": lab_command(settings, "power", "on", standby),
+                    "resize_standby": lab_command(settings, "resize", standby, "standard"),
+                    "shrink_standby": lab_command(settings, "resize", standby, "micro"),
+                    # On the role app, with the new address appended.
+                    "repoint_app": ["/opt/taskflow/bin/repoint"],
+                    # On a database host: the fence over SSH, for when the power cannot be switched.
+                    "disable_database": ["/opt/taskflow/bin/database", "disable"],
+                    "enable_database": ["/opt/taskflow/bin/database", "enable"],
+                    "start_database": ["/opt/taskflow/bin/database", "start"],
+                    "stop_database": ["/opt/taskflow/bin/database", "stop"],
+                    "acknowledged": lab_command(settings, "acknowledged"),
+                },
+                "backups": [
+                    {"location": "cloudprox", "host": "cloudprox", "kind": "pgbackrest", "stanza": STANZA},
+                ],
+            }
+        },
+    }
+
+
+def inventory_text(settings: Settings, system_identifier: str) -> str:
+    """The document as YAML."""
+    text: str = yaml.safe_dump(
+        inventory(settings, system_identifier), sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
+    )
+    return _HEADER + text
+
+
+def default_path(settings: Settings, directory: Path) -> Path:
+    """``inventories/NAME.yml`` below a directory that has that folder, else in the lab's own directory."""
+    folder = directory / "inventories"
+    if not folder.is_dir():
+        return settings.directory / "inventory.yml"
+    return folder / ("lab.yml" if settings.name == "lab" else f"lab.{settings.name}.yml")
+
+
+def write_inventory(path: Path, text: str) -> None:
+    """Write the document. Under sudo it belongs to the person who typed it, like the rest of their folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    owner, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    if os.geteuid() == 0 and owner.isdigit() and group.isdigit():
+        os.chown(path, int(owner), int(group))

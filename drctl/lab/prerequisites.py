@@ -1,0 +1,127 @@
+"""What a machine must have before the lab can stand on it: a list of all that is missing, not the first."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from drctl.errors import LabError
+from drctl.lab.cgroups import CONTROLLERS, discover
+from drctl.lab.commands import run
+from drctl.lab.topology import POSTGRESQL_BIN
+
+# program (a name looked up on PATH, or a path): the Debian package that has it
+PROGRAMS = {
+    "/usr/sbin/sshd": "openssh-server",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    f"{POSTGRESQL_BIN}/initdb": "postgresql-15",
+    f"{POSTGRESQL_BIN}/psql": "postgresql-15",
+    "pgbackrest": "pgbackrest",
+    "nft": "nftables",
+    "haproxy": "haproxy",
+    "sudo": "sudo",
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+    "sysctl": "procps",
+    "openssl": "openssl",
+    "/usr/bin/python3": "python3",
+}
+# RUNLEVEL=1: the packages' own daemons are not started.
+INSTALL = "RUNLEVEL=1 apt-get install -y -o DPkg::Lock::Timeout=300 "
+# An overlay's upper layer cannot lie on these.
+_UNFIT_FILESYSTEMS = {"overlay", "overlayfs", "nfs", "vfat", "fuseblk"}
+
+
+@dataclass(frozen=True)
+class Missing:
+    """One thing that is not there, and what gives it."""
+
+    what: str
+    remedy: str
+    package: str = ""
+
+
+def missing_prerequisites(
+    directory: Path, *, programs: dict[str, str] | None = None, uid: int | None = None
+) -> list[Missing]:
+    """Everything that keeps the lab from standing here; empty when nothing does. Changes nothing."""
+    missing = []
+    if (os.geteuid() if uid is None else uid) != 0:
+        missing.append(Missing("root: the lab makes network namespaces and mounts", "type: sudo make failover"))
+    for program, package in (PROGRAMS if programs is None else programs).items():
+        if not shutil.which(program, path=_search_path()):
+            missing.append(Missing(f"the program {program}", INSTALL + package, package))
+    for account, package in (("postgres", "postgresql-15"), ("haproxy", "haproxy")):
+        try:
+            pwd.getpwnam(account)
+        except KeyError:
+            missing.append(Missing(f"the account {account}", INSTALL + package, package))
+    groups = discover(Path("/proc/self/mountinfo").read_text())
+    for controller in CONTROLLERS:
+        if controller not in groups:
+            missing.append(
+                Missing(f"the {controller} control group", "run on a kernel, or in a container, that offers it")
+            )
+    kind = filesystem_of(directory, Path("/proc/self/mountinfo").read_text())
+    if kind in _UNFIT_FILESYSTEMS:
+        missing.append(
+            Missing(
+                f"a directory that can carry an overlay ({directory} lies on {kind})",
+                "set DRCTL_LAB_DIR to a directory on a local disk, or on a tmpfs",
+            )
+        )
+    return missing
+
+
+def _search_path() -> str:
+    # Some of the programs are root's, and sudo-less shells do not look there.
+    return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin"
+
+
+def filesystem_of(directory: Path, mountinfo: str) -> str:
+    """The kind of the file system that a path lies on, or would lie on."""
+    best, kind = -1, "unknown"
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        place = left.split()[4]
+        if directory.is_relative_to(place) and len(place) >= best:
+            best, kind = len(place), right.split()[0]
+    return kind
+
+
+def install_line(missing: Iterable[Missing]) -> str:
+    """The one command that installs every missing package; empty when none is missing."""
+    packages = sorted({item.package for item in missing if item.package})
+    return INSTALL + " ".join(packages) if packages else ""
+
+
+def require(directory: Path) -> None:
+    """Raise LabError with all that is missing and what to type."""
+    missing = missing_prerequisites(directory)
+    if not missing:
+        _require_overlay()
+        return
+    hints = [line for line in [install_line(missing)] if line]
+    hints += list(dict.fromkeys(item.remedy for item in missing if not item.package))
+    raise LabError(
+        "the lab cannot stand on this machine; missing: " + "; ".join(item.what for item in missing),
+        state="nothing was changed",
+        hint="\n".join(hints),
+    )
+
+
+def _require_overlay() -> None:
+    if "overlay" in Path("/proc/filesystems").read_text():
+        return
+    if shutil.which("modprobe", path=_search_path()):
+        run(["modprobe", "overlay"], what="load the kernel's overlay file system", check=False)
+    if "overlay" not in Path("/proc/filesystems").read_text():
+        raise LabError("this kernel has no overlay file system", state="nothing was changed")

@@ -1,0 +1,98 @@
+"""What the lab is like now, looked up afresh: nothing here is remembered from a command."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from drctl.errors import LabError
+from drctl.lab import edge
+from drctl.lab.database import first_backup_code, role_of
+from drctl.lab.host import Host
+from drctl.lab.network import Network
+from drctl.lab.state import LabState, machine_boot_id, read_state
+from drctl.lab.topology import DATABASE_HOSTS, HOSTS, Settings
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """One host. ``power`` is on, off or frozen; ``database`` is primary, standby, stopped or empty."""
+
+    name: str
+    site: str
+    address: str
+    power: str
+    size: str
+    database: str = ""
+    streaming_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Status:
+    """The lab. ``phase`` is down, starting (or left half up) or up; ``backup`` is running, done, failed or unknown."""
+
+    name: str
+    net: str
+    tier: str
+    phase: str
+    inventory: str = ""
+    hosts: tuple[HostStatus, ...] = ()
+    cuts: tuple[tuple[str, str], ...] = ()
+    application: str = ""
+    application_database: str = ""
+    backup: str = "unknown"
+
+
+def phase_of(state: LabState | None) -> str:
+    """down, starting or up. A lab whose machine was rebooted under it is down: nothing of it runs."""
+    if state is None or state.machine_boot != machine_boot_id():
+        return "down"
+    return state.phase
+
+
+def _host_status(settings: Settings, name: str) -> HostStatus:
+    host = Host(settings, name)
+    power = "off" if not host.is_on else "frozen" if host.is_frozen else "on"
+    role = role_of(host) if name in DATABASE_HOSTS and power == "on" else None
+    return HostStatus(
+        name=name,
+        site=host.spec.site,
+        address=settings.address(name),
+        power=power,
+        size=host.size,
+        database=role.name if role else "",
+        streaming_to=role.streaming if role else (),
+    )
+
+
+def status(settings: Settings) -> Status:
+    """Look at everything; takes a few tenths of a second, or a few seconds when something does not answer."""
+    state = read_state(settings.directory)
+    phase = phase_of(state)
+    if phase != "up" or state is None:
+        return Status(settings.name, settings.net, "root", phase)
+    with ThreadPoolExecutor(len(HOSTS)) as pool:
+        hosts = tuple(pool.map(lambda name: _host_status(settings, name), HOSTS))
+    try:
+        edge.health(settings)
+        application = "ok"
+    except LabError as error:
+        application = error.message
+    try:
+        target = edge.target(Host(settings, "edge"))
+    except LabError:
+        target = "unknown"
+    code = first_backup_code(settings)
+    running = any(host.name == "cloudprox" and host.power == "on" for host in hosts)
+    return Status(
+        name=settings.name,
+        net=settings.net,
+        tier="root",
+        phase=phase,
+        inventory=state.inventory,
+        hosts=hosts,
+        cuts=tuple(sorted(Network(settings).cuts())),
+        application=application,
+        application_database=target,
+        backup=("running" if running else "unknown") if code is None else "done" if code == 0 else "failed",
+    )

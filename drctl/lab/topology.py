@@ -1,0 +1,201 @@
+"""What the lab is made of: sites, hosts, sizes, and the places where things live on a host. Pure values."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from drctl.errors import UsageError
+
+POSTGRESQL_BIN = "/usr/lib/postgresql/15/bin"
+PGDATA = "/var/lib/postgresql/15/main"
+STANZA = "main"
+DATABASE = "taskflow"
+REPOSITORY = "/var/lib/pgbackrest"
+MONITOR_LOGS = "/var/log/taskflow"
+ACKNOWLEDGED_LOG = f"{MONITOR_LOGS}/acknowledged.tsv"
+LOAD_LOG = f"{MONITOR_LOGS}/acknowledged-load.tsv"
+LOGIN_USER = "drctl"
+
+
+@dataclass(frozen=True)
+class Size:
+    """One row of the cloud's price list. Memory in MB; processor in percent of one core."""
+
+    name: str
+    memory_mb: int
+    cpu_percent: int
+    shared_buffers: str
+    work_mem: str
+    maintenance_work_mem: str
+
+
+# max_connections is not part of a size: a standby whose value is below the primary's refuses to start.
+SIZES: dict[str, Size] = {
+    "micro": Size("micro", 512, 25, "32MB", "1MB", "16MB"),
+    "standard": Size("standard", 2048, 200, "256MB", "8MB", "128MB"),
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place that can be lost as a whole."""
+
+    name: str
+    provider: str
+    city: str
+    kind: str
+    country: str = "ZA"
+
+
+SITES: dict[str, Site] = {
+    site.name: site
+    for site in (
+        Site("xneelo-jnb", "Xneelo", "Johannesburg", "datacentre"),
+        Site("azure-san", "Microsoft Azure", "Johannesburg", "cloud"),
+        Site("teraco-cpt", "Teraco", "Cape Town", "datacentre"),
+        Site("cloudprox", "CloudProx", "Johannesburg", "backup"),
+        Site("operator", "TaskFlow", "Johannesburg", "office"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class HostSpec:
+    """A host as it is designed. ``subnet`` and ``number`` are the last two octets of its address."""
+
+    name: str
+    site: str
+    subnet: int
+    number: int
+    group: str
+    size: str
+    services: tuple[str, ...]
+
+    @property
+    def wan_interface(self) -> str:
+        """The router's end of this host's link."""
+        return f"wan{self.subnet}"
+
+
+HOSTS: dict[str, HostSpec] = {
+    host.name: host
+    for host in (
+        HostSpec("operator", "operator", 9, 10, "monitor", "standard", ("sshd", "heartbeat")),
+        HostSpec("edge", "teraco-cpt", 4, 14, "edge", "standard", ("sshd", "app", "haproxy")),
+        HostSpec("xneelo-jnb", "xneelo-jnb", 1, 11, "database", "standard", ("sshd", "pgbackrest", "postgresql")),
+        HostSpec("azure-san", "azure-san", 2, 12, "database", "micro", ("sshd", "pgbackrest", "postgresql")),
+        HostSpec("cloudprox", "cloudprox", 3, 13, "backup", "standard", ("sshd", "pgbackrest")),
+    )
+}
+
+DATABASE_HOSTS = ("xneelo-jnb", "azure-san")
+PGBACKREST_HOSTS = (*DATABASE_HOSTS, "cloudprox")
+INITIAL_PRIMARY, INITIAL_STANDBY = DATABASE_HOSTS
+
+
+def slot_name(host: str) -> str:
+    """The replication slot of a standby: PostgreSQL allows no dash in it."""
+    return host.replace("-", "_")
+
+
+def hosts_of(name: str) -> tuple[HostSpec, ...]:
+    """The hosts that a host's or a site's name stands for. Raises UsageError for any other name."""
+    if name in HOSTS:
+        return (HOSTS[name],)
+    found = tuple(host for host in HOSTS.values() if host.site == name)
+    if not found:
+        raise UsageError(
+            f"the lab has no host or site called {name!r}",
+            state="nothing was changed",
+            hint=f"hosts: {', '.join(HOSTS)}; sites: {', '.join(SITES)}",
+        )
+    return found
+
+
+def host_of(name: str) -> HostSpec:
+    """The one host that a name stands for. Raises UsageError when there is none, or more than one."""
+    found = hosts_of(name)
+    if len(found) > 1:
+        raise UsageError(f"{name} is a site of {len(found)} hosts: name one of them")
+    return found[0]
+
+
+# An interface's name has at most 15 characters, and "-user" takes five of them.
+_NAME = re.compile(r"[a-z][a-z0-9]{0,9}")
+_NET = re.compile(r"(\d{1,3})\.(\d{1,3})")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which lab this is: several can stand side by side, told apart by name, net and directory."""
+
+    name: str = "lab"
+    net: str = "10.77"
+    directory: Path = Path("/var/lib/drctl-lab/lab")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read DRCTL_LAB, DRCTL_LAB_NET and DRCTL_LAB_DIR. Raises UsageError when one cannot be used."""
+        words = os.environ if environment is None else environment
+        name = words.get("DRCTL_LAB") or "lab"
+        if not _NAME.fullmatch(name):
+            raise UsageError(
+                f"DRCTL_LAB={name!r} cannot name a lab",
+                state="nothing was changed",
+                hint="use a small letter and then at most nine small letters or digits: DRCTL_LAB=lab",
+            )
+        net = words.get("DRCTL_LAB_NET") or "10.77"
+        octets = _NET.fullmatch(net)
+        if not octets or not (1 <= int(octets[1]) <= 223 and int(octets[1]) != 127 and int(octets[2]) <= 255):
+            raise UsageError(
+                f"DRCTL_LAB_NET={net!r} is not the first two octets of a network",
+                state="nothing was changed",
+                hint="for example DRCTL_LAB_NET=10.77, which stands for 10.77.0.0/16",
+            )
+        directory = Path(words.get("DRCTL_LAB_DIR") or f"/var/lib/drctl-lab/{name}")
+        if not directory.is_absolute() or any(letter in str(directory) for letter in ":, \n\\"):
+            # The overlay's mount options have no safe way to say these letters.
+            raise UsageError(
+                f"DRCTL_LAB_DIR={str(directory)!r} must be an absolute path without colon, comma, space or backslash",
+                state="nothing was changed",
+            )
+        return cls(name, net, directory)
+
+    def environment_words(self) -> list[str]:
+        """``NAME=value`` words that make another drctl mean this same lab."""
+        return [f"DRCTL_LAB={self.name}", f"DRCTL_LAB_NET={self.net}", f"DRCTL_LAB_DIR={self.directory}"]
+
+    def address(self, host: str) -> str:
+        """The host's address on the WAN."""
+        spec = HOSTS[host]
+        return f"{self.net}.{spec.subnet}.{spec.number}"
+
+    def gateway(self, host: str) -> str:
+        """The router's address on the host's own subnet."""
+        return f"{self.net}.{HOSTS[host].subnet}.1"
+
+    @property
+    def network(self) -> str:
+        """Everything that the lab's one route covers."""
+        return f"{self.net}.0.0/16"
+
+    @property
+    def user_interface(self) -> str:
+        """The machine's own end of the link into the operator's office."""
+        return f"{self.name}-user"
+
+    def host_directory(self, host: str) -> Path:
+        """Everything that belongs to one host: its disk, its boot log, its boot id."""
+        return self.directory / "hosts" / host
+
+    def disk(self, host: str, path: str) -> Path:
+        """Where an absolute path of the host (below /var, /opt, /root, /home) lies on the machine's own disk."""
+        return self.host_directory(host) / "disk" / path.lstrip("/")
+
+    def namespace(self, name: str) -> Path:
+        """The file that keeps a network namespace alive while no process is in it."""
+        return self.directory / "net" / name
