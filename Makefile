@@ -1,0 +1,19 @@
+# The words that people, the README and CI type. Each does all of its own set-up.
+DRCTL := .venv/bin/drctl
+export UV_PYTHON_DOWNLOADS ?= never
+
+.PHONY: setup failover test check bench lab-down
+
+setup: ; @sh .ci/setup
+
+failover: setup ; @sh .ci/failover $(DRCTL)
+
+test: setup ; @.venv/bin/python -m pytest
+
+check: setup
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
+	@.venv/bin/python -m pytest -q tests/house
+
+bench: setup ; @.venv/bin/python -m tests.bench
+
+lab-down: setup ; @$(DRCTL) lab down
