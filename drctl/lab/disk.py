@@ -144,11 +144,12 @@ class Disk:
         self.write("/etc/pam.d/sudo", permit)
         key = ssh.key_path(settings).with_suffix(".pub").read_text()
         login = (self.accounts.login, self.accounts.login)
-        for home, owner in (("/root", (0, 0)), (f"/home/{LOGIN_USER}", login)):
+        # Others may pass through the login user's home: a program run as postgres starts there.
+        for home, owner, mode in (("/root", (0, 0), 0o700), (f"/home/{LOGIN_USER}", login, 0o755)):
             self.write(f"{home}/.ssh/authorized_keys", key, mode=0o600, owner=owner)
-            for place in (self.path(home), self.path(f"{home}/.ssh")):
+            for place, bits in ((self.path(home), mode), (self.path(f"{home}/.ssh"), 0o700)):
                 os.chown(place, *owner)
-                place.chmod(0o700)
+                place.chmod(bits)
         for shipped, (place_on_host, hosts) in _SHIPPED.items():
             if name in hosts:
                 self.write(place_on_host, shipped_text(f"host/{shipped}"), mode=0o755)

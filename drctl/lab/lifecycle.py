@@ -85,7 +85,7 @@ def _build(settings: Settings, network: Network, progress: Progress) -> str:
                 lambda: database.build_standby(standby),
                 lambda: database.create_stanza(repository, primary),
                 lambda: edge.wait_healthy(settings),
-                *(lambda login=login: login.result() for login in logins),  # type: ignore[misc]
+                *(lambda login=login: login.result() for login in logins),
             ],
         )
         for host in hosts.values():

@@ -1,0 +1,286 @@
+"""``drctl lab``: a real disaster-recovery site on one machine. Thin: the work is in ``drctl/lab``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drctl.errors import ExitCode
+
+if TYPE_CHECKING:
+    from drctl.lab import Lab
+    from drctl.lab.status import Status
+
+app = typer.Typer(
+    help="A real lab on this machine: five hosts with ssh, PostgreSQL and backups.\n\nExample: drctl lab up",
+    no_args_is_help=True,
+)
+power = typer.Typer(
+    help="The lab's hypervisor: switch a host or a whole site off and on.\n\nExample: drctl lab power off xneelo-jnb",
+    no_args_is_help=True,
+)
+app.add_typer(power, name="power")
+
+HostOrSite = Annotated[str, typer.Argument(metavar="HOST|SITE", help="A host or a site of the lab.")]
+HostName = Annotated[str, typer.Argument(metavar="HOST", help="A host of the lab.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _lab() -> Lab:
+    # Not at the top: `drctl --help` does not pay for the lab.
+    from drctl.lab import Lab
+
+    return Lab.from_environment()
+
+
+def _tell(line: str) -> None:
+    """Progress: for a person, so not on standard output."""
+    typer.echo(line, err=True)
+
+
+@app.command()
+def up(
+    inventory: Annotated[
+        Path | None, typer.Option("--inventory", metavar="PATH", help="Where to write the inventory.")
+    ] = None,
+) -> None:
+    """Bring the lab up and write its inventory to inventories/lab.yml. Needs root.
+
+    Example: sudo drctl lab up
+    """
+    lab = _lab()
+    started = lab.up(inventory, _tell)
+    now = lab.status()
+    _tell("the lab is up" if started else "the lab is up already")
+    typer.echo(now.inventory)
+
+
+@app.command()
+def down() -> None:
+    """Take the lab away, and everything that it made on this machine.
+
+    Example: sudo drctl lab down
+    """
+    removed = _lab().down(_tell)
+    _tell("the lab is down" if removed else "no lab is up: nothing to do")
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show the hosts, who is primary, what is cut, and whether the application writes.
+
+    Example: drctl lab status --json
+    """
+    now = _lab().status()
+    typer.echo(json.dumps(asdict(now), indent=2) if as_json else _status_text(now))
+
+
+def _status_text(now: Status) -> str:
+    lines = [f"lab {now.name}: {now.phase}, net {now.net}.0.0/16, tier {now.tier}"]
+    if now.phase != "up":
+        return lines[0] + "; type: drctl lab up"
+    for host in now.hosts:
+        streaming = f", streaming to {', '.join(host.streaming_to)}" if host.streaming_to else ""
+        words = f"{host.name:<11} {host.address:<15} {host.power:<7} {host.size:<9} {host.database}{streaming}"
+        lines.append(words.rstrip())
+    lines += [f"cut: {one} and {other}" for one, other in now.cuts]
+    lines += [
+        f"application: {now.application}, its database traffic goes to {now.application_database}",
+        f"first full backup: {now.backup}",
+        f"inventory: {now.inventory}",
+    ]
+    return "\n".join(lines)
+
+
+@app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+def ssh(
+    host: HostName,
+    command: Annotated[list[str] | None, typer.Argument(metavar="[CMD]...", help="What to run there.")] = None,
+) -> None:
+    """Log in to a host with real ssh and the lab's own configuration, or run a command there.
+
+    Example: drctl lab ssh azure-san sudo -n -H -u postgres psql -c 'select pg_is_in_recovery()'
+    """
+    raise typer.Exit(subprocess.run(_lab().ssh_words(host, command or ()), check=False).returncode)
+
+
+@power.command("off")
+def power_off(name: HostOrSite) -> None:
+    """Take the power away, at once, and prove it. A host that is off already stays off.
+
+    Example: drctl lab power off xneelo-jnb
+    """
+    for host, was_on in _lab().power_off(name).items():
+        typer.echo(f"{host}: power is off" + ("" if was_on else " already"))
+
+
+@power.command("on")
+def power_on(name: HostOrSite) -> None:
+    """Give the power back, and wait until ssh answers.
+
+    Example: drctl lab power on xneelo-jnb
+    """
+    for host, was_off in _lab().power_on(name).items():
+        typer.echo(f"{host}: power is on" + (", ssh answers" if was_off else " already"))
+
+
+@app.command()
+def freeze(host: HostName) -> None:
+    """Stop every process of a host where it is: its sessions stay open and nothing answers.
+
+    Example: drctl lab freeze xneelo-jnb
+    """
+    typer.echo(f"{host}: frozen" + ("" if _lab().freeze(host) else " already"))
+
+
+@app.command()
+def thaw(host: HostName) -> None:
+    """Let a frozen host go on from where it stopped.
+
+    Example: drctl lab thaw xneelo-jnb
+    """
+    typer.echo(f"{host}: thawed" if _lab().thaw(host) else f"{host}: was not frozen")
+
+
+@app.command()
+def cut(one: HostOrSite, other: HostOrSite) -> None:
+    """Drop every packet between two hosts or sites. The operator's link is drctl's own, too.
+
+    Example: drctl lab cut xneelo-jnb azure-san
+    """
+    for here, there in _lab().cut(one, other):
+        typer.echo(f"cut: {here} and {there}")
+
+
+@app.command()
+def heal(
+    one: Annotated[str | None, typer.Argument(metavar="[HOST|SITE]", help="One end; none heals all.")] = None,
+    other: Annotated[str | None, typer.Argument(metavar="[HOST|SITE]", help="The other end.")] = None,
+) -> None:
+    """Heal a link that was cut; without names, all of them.
+
+    Example: drctl lab heal xneelo-jnb azure-san
+    """
+    if one is None:
+        _lab().heal_all()
+        typer.echo("healed: every link")
+    elif other is None:
+        raise typer.BadParameter("name both ends of the link, or none to heal all")
+    else:
+        healed = _lab().heal(one, other)
+        typer.echo(f"healed: {one} and {other}" if healed else f"not cut: {one} and {other}")
+
+
+@app.command()
+def rate(
+    host: HostName, mbit: Annotated[float, typer.Argument(metavar="MBIT", help="Mbit/s each way; 0 is unlimited.")]
+) -> None:
+    """Limit a host's link.
+
+    Example: drctl lab rate cloudprox 20
+    """
+    _lab().rate(host, mbit)
+    typer.echo(f"{host}: {mbit:g} Mbit/s each way" if mbit else f"{host}: unlimited")
+
+
+@app.command()
+def resize(host: HostName, size: Annotated[str, typer.Argument(metavar="SIZE", help="micro or standard.")]) -> None:
+    """Give a host another size. Like a cloud's resize, that reboots it; it returns when ssh answers again.
+
+    Example: drctl lab resize azure-san standard
+    """
+    changed = _lab().resize(host, size)
+    typer.echo(f"{host}: size is {size}" + (", rebooted" if changed else " already"))
+
+
+@app.command()
+def load(
+    seconds: Annotated[float, typer.Option("--seconds", help="How long.")] = 10,
+    rate: Annotated[float, typer.Option("--rate", help="Rows a second.")] = 10,
+    background: Annotated[bool, typer.Option("--background", help="Do not wait; it ends by itself.")] = False,
+) -> None:
+    """Write faster through the application's own door, and log what was acknowledged.
+
+    Example: drctl lab load --seconds 30 --rate 10 --background
+    """
+    result = _lab().load(seconds=seconds, rate=rate, background=background)
+    if result is None:
+        _tell(f"the load runs for {seconds:g} s in the background")
+    else:
+        typer.echo(f"asked {result.asked}, acknowledged {result.acknowledged}")
+
+
+@app.command()
+def inventory(
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="PATH", help="Write it there.")] = None,
+) -> None:
+    """Print the inventory of the running lab, or write it to a file.
+
+    Example: drctl lab inventory -o inventories/lab.yml
+    """
+    text = _lab().inventory_text()
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    from drctl.lab.inventory import write_inventory
+
+    write_inventory(output, text)
+    _tell(f"written: {output}")
+
+
+@app.command()
+def acknowledged(as_json: Json = False) -> None:
+    """Compare the rows that clients were told are safe with those that the primary holds now.
+
+    Exit code 1 when one is missing.
+
+    Example: drctl lab acknowledged
+    """
+    found = _lab().acknowledged()
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=2))
+    else:
+        typer.echo(f"primary {found.server}: acknowledged {found.acknowledged}, present {found.present}")
+        for row in found.missing:
+            typer.echo(f"missing {row.id}, written {row.ts}, acknowledged {row.acknowledged_at}")
+    if found.missing:
+        raise typer.Exit(ExitCode.STEP_FAILED)
+
+
+@app.command("wait-backup")
+def wait_backup(
+    timeout: Annotated[float, typer.Option("--timeout", help="How long to wait, in seconds.")] = 120,
+) -> None:
+    """Wait until the first full backup is done.
+
+    Example: drctl lab wait-backup --timeout 60
+    """
+    _lab().wait_backup(within=timeout)
+    typer.echo("first full backup: done")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine lacks for the lab, and what to type. Changes nothing.
+
+    Example: drctl lab doctor
+    """
+    from drctl.lab.prerequisites import install_line, missing_prerequisites
+
+    missing = missing_prerequisites(_lab().settings.directory)
+    if not missing:
+        typer.echo("nothing is missing: the lab runs here with everything (tier root)")
+        return
+    for item in missing:
+        typer.echo(f"missing: {item.what}")
+        if not item.package:
+            typer.echo(f"  {item.remedy}")
+    line = install_line(missing)
+    if line:
+        typer.echo(f"type as root: {line}")
+    raise typer.Exit(ExitCode.STEP_FAILED)
