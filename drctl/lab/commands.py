@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from drctl.errors import LabError
 
@@ -40,6 +41,16 @@ def run(
         said = (done.stderr.strip() or done.stdout.strip())[-800:] or "it said nothing"
         raise LabError(f"{what}: {argv[0]} ended with exit code {done.returncode}: {said}", state=state)
     return done
+
+
+def detach(argv: Sequence[str], log: Path) -> int:
+    """Start a program that outlives this one, in a session of its own, its output appended to ``log``; its number.
+
+    It becomes nobody's child here: Ctrl-C does not reach it, and nobody has to wait for it.
+    """
+    script = 'log=$1; shift; cd /; setsid -- "$@" </dev/null >>"$log" 2>&1 & echo $!'
+    done = run(["sh", "-c", script, "sh", str(log), *argv], what=f"start {argv[0]}")
+    return int(done.stdout)
 
 
 def wait_until(condition: Callable[[], bool], *, within: float, every: float = 0.02) -> bool:

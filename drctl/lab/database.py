@@ -85,7 +85,7 @@ def pgbackrest_configuration(host: str) -> str:
         # One core is left for PostgreSQL; more than two processes gain nothing on two cores.
         "process-max=2\ncompress-type=zst\ncompress-level=1\n"
         # How long a peer that has lost its power is waited for; a restore_command waits this long per file.
-        "io-timeout=10\n"
+        "io-timeout=5\n"
         f"tls-server-address=*\ntls-server-ca-file={_CERTIFICATES}/ca.crt\n"
         f"tls-server-cert-file={_CERTIFICATES}/host.crt\ntls-server-key-file={_CERTIFICATES}/host.key\n"
     )

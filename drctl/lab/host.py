@@ -9,7 +9,7 @@ from pathlib import Path
 from drctl.errors import LabError
 from drctl.lab import ssh
 from drctl.lab.cgroups import ControlGroups
-from drctl.lab.commands import run, wait_until
+from drctl.lab.commands import detach, run, wait_until
 from drctl.lab.disk import write_boot_identity
 from drctl.lab.network import Network, inside
 from drctl.lab.state import Process, read_process, write_atomically, write_process
@@ -77,18 +77,15 @@ class Host:
         argv += inside(self.settings.namespace(self.name), ["unshare", "--mount", "--uts", "--ipc", "--pid"])
         argv += ["--fork", "--kill-child", "sh", str(self.settings.directory / "boot.sh")]
         argv += [self.name, str(self.directory)]
-        with (self.directory / "boot.log").open("ab") as log:
-            # A session of its own: the host goes on when this drctl ends, or is interrupted.
-            supervisor = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
-            )
+        supervisor = Process.of(detach(argv, self.directory / "boot.log"))
         found: list[Process] = []
 
         def has_init() -> bool:
             # A child is the host's PID 1 once it is the first in a PID namespace of its own.
-            known = Process.of(supervisor.pid)
-            found[:] = [child for child in known.children() if _is_first(child.pid)] if known else []
-            return bool(found) or supervisor.poll() is not None
+            if supervisor is None or not supervisor.is_alive():
+                return True
+            found[:] = [child for child in supervisor.children() if _is_first(child.pid)]
+            return bool(found)
 
         if not wait_until(has_init, within=10, every=0.005) or not found:
             raise LabError(f"{self.name}: PID 1 did not start: {self.boot_log()}")
@@ -193,10 +190,7 @@ class Host:
 
     def start(self, argv: Sequence[str], *, user: str = "root", log: str) -> None:
         """Start a program that goes on by itself on the host; ``log`` is a file of the host below /var."""
-        with self.settings.disk(self.name, log).open("ab") as file:
-            subprocess.Popen(
-                self.words(argv, user=user), stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
-            )
+        detach(self.words(argv, user=user), self.settings.disk(self.name, log))
 
 
 def _is_first(pid: int) -> bool:

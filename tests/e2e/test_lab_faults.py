@@ -1,0 +1,195 @@
+"""What can be done to the lab: power, freezing, links, sizes; and that each really happens."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+
+import pytest
+
+from drctl.errors import LabError
+from drctl.lab import Lab
+from drctl.lab.commands import wait_until
+from drctl.lab.edge import health
+
+pytestmark = pytest.mark.lab
+
+
+def boot_id(lab: Lab, host: str) -> str:
+    return lab.ssh(host, ["cat /proc/sys/kernel/random/boot_id"]).stdout.strip()
+
+
+def reaches(address: str, port: int = 22, timeout: float = 0.6) -> bool:
+    """Whether a TCP connection stands within the time; a refusal is an error: the host would be there."""
+    try:
+        socket.create_connection((address, port), timeout).close()
+    except ConnectionRefusedError:
+        raise
+    except OSError:
+        return False
+    return True
+
+
+def test_power_off_is_proved_and_power_on_boots_again(fresh_lab: Lab) -> None:
+    lab, name = fresh_lab, "xneelo-jnb"
+    before = boot_id(lab, name)
+    # What others started on the host over ssh and detached dies with it.
+    lab.ssh(name, ["setsid sleep 4321 >/dev/null 2>&1 </dev/null &"])
+    host = lab.host(name)
+    assert host.groups.processes(name)
+    started = time.monotonic()
+    assert lab.power_off(name) == {name: True}
+    assert time.monotonic() - started < 5
+    assert host.groups.processes(name) == []
+    assert not host.is_on
+    assert not reaches(lab.settings.address(name))
+    assert lab.power_off(name) == {name: False}
+    with pytest.raises(LabError, match="power is off"):
+        lab.psql(name, "SELECT 1")
+
+    assert lab.power_on(name) == {name: True}
+    assert lab.power_on(name) == {name: False}
+    assert boot_id(lab, name) not in ("", before)
+    assert lab.ssh(name, ["pgrep -f 'sleep 4321'"]).stdout == ""
+    assert wait_until(lambda: lab.status().application == "ok", within=20), lab.status()
+    assert wait_until(lambda: lab.status().hosts[2].streaming_to == ("azure_san",), within=20), lab.status()
+
+
+def test_the_application_says_so_within_three_seconds_when_the_primary_is_lost(fresh_lab: Lab) -> None:
+    lab = fresh_lab
+    lab.power_off("xneelo-jnb")
+    for _ in range(2):
+        started = time.monotonic()
+        with pytest.raises(LabError, match=r"503.*reason"):
+            health(lab.settings)
+        assert time.monotonic() - started < 3.2
+
+
+def test_a_database_that_was_fenced_over_ssh_stays_down_after_a_reboot(fresh_lab: Lab) -> None:
+    lab, name = fresh_lab, "xneelo-jnb"
+    done = lab.ssh(name, ["/opt/taskflow/bin/database disable"])
+    assert done.returncode == 0, done.stderr
+    lab.power_off(name)
+    lab.power_on(name)
+    assert lab.ssh(name, ["/opt/taskflow/bin/database status"]).stdout == "stopped disabled\n"
+    assert lab.ssh(name, ["/opt/taskflow/bin/database enable; /opt/taskflow/bin/database start"]).returncode == 0
+    assert lab.psql(name, "SELECT pg_is_in_recovery()") == "f"
+
+
+def test_postgresql_that_was_killed_can_be_started_again(fresh_lab: Lab) -> None:
+    lab, name = fresh_lab, "xneelo-jnb"
+    script = 'kill -9 "$(head -1 /var/lib/postgresql/15/main/postmaster.pid)"\n'
+    assert lab.ssh(name, ["sudo", "-n", "-u", "postgres", "sh", "-s"], stdin=script).returncode == 0
+    # Its process number must be free at once: nobody reaps it but the host's own init.
+    assert wait_until(lambda: lab.ssh(name, ["/opt/taskflow/bin/database start"]).returncode == 0, within=15)
+    assert lab.psql(name, "SELECT 1") == "1"
+
+
+def test_a_frozen_primary_answers_nothing_and_goes_on_when_it_is_thawed(fresh_lab: Lab) -> None:
+    lab, name = fresh_lab, "xneelo-jnb"
+    before = boot_id(lab, name)
+    assert lab.freeze(name)
+    assert not lab.freeze(name)
+    started = time.monotonic()
+    with pytest.raises(LabError, match="503"):
+        health(lab.settings)
+    assert time.monotonic() - started < 3.2
+    assert reaches(lab.settings.address(name)), "the kernel still answers for a host that is frozen"
+    assert lab.status().hosts[2].power == "frozen"
+    with pytest.raises(LabError, match="is frozen"):
+        lab.psql(name, "SELECT 1")
+    assert lab.thaw(name)
+    assert not lab.thaw(name)
+    assert wait_until(lambda: lab.status().application == "ok", within=10)
+    assert boot_id(lab, name) == before
+    lab.freeze(name)
+    assert lab.power_off(name) == {name: True}, "power off ends a frozen host too"
+
+
+def test_cut_and_heal(fresh_lab: Lab) -> None:
+    lab = fresh_lab
+    address = lab.settings.address("azure-san")
+    lab.cut("operator", "azure-san")
+    assert not reaches(address), "this machine's own traffic is the operator's"
+    assert reaches(lab.settings.address("xneelo-jnb"))
+    assert lab.status().cuts == (("azure-san", "operator"),)
+    assert lab.heal("azure-san", "operator")
+    assert not lab.heal("azure-san", "operator")
+    assert reaches(address)
+    # By the site's name, and all at once.
+    lab.cut("teraco-cpt", "xneelo-jnb")
+    with pytest.raises(LabError, match="503"):
+        health(lab.settings)
+    lab.heal_all()
+    assert wait_until(lambda: lab.status().application == "ok", within=10)
+    assert lab.status().cuts == ()
+
+
+def test_power_on_does_not_need_the_operators_link(fresh_lab: Lab) -> None:
+    lab = fresh_lab
+    lab.cut("operator", "azure-san")
+    lab.power_off("azure-san")
+    assert lab.power_on("azure-san") == {"azure-san": True}
+
+
+def test_rate_slows_a_link_down(fresh_lab: Lab) -> None:
+    lab = fresh_lab
+
+    def seconds() -> float:
+        started = time.monotonic()
+        done = lab.ssh("cloudprox", ["head -c 2000000 /dev/zero"])
+        assert len(done.stdout) == 2_000_000
+        return time.monotonic() - started
+
+    free = seconds()
+    lab.rate("cloudprox", 8)
+    slow = seconds()
+    lab.rate("cloudprox", 0)
+    assert slow > 1.5, "16 Mbit at 8 Mbit/s take two seconds"
+    assert free < 1.5
+    assert seconds() < 1.5
+
+
+def test_resize_reboots_once_and_then_is_done(fresh_lab: Lab) -> None:
+    lab, name = fresh_lab, "azure-san"
+    before = boot_id(lab, name)
+    assert lab.resize(name, "standard")
+    after = boot_id(lab, name)
+    assert after != before
+    assert lab.ssh(name, ["awk '/^MemTotal:/ {print int($2/1024)}' /proc/meminfo"]).stdout == "2048\n"
+    assert wait_until(lambda: lab.status().hosts[3].database == "standby", within=15)
+    assert lab.psql(name, "SHOW shared_buffers") == "256MB"
+    assert not lab.resize(name, "standard")
+    assert boot_id(lab, name) == after
+    assert wait_until(lambda: lab.status().hosts[2].streaming_to == ("azure_san",), within=20)
+
+
+def test_a_host_that_is_off_is_resized_and_stays_off(fresh_lab: Lab) -> None:
+    lab = fresh_lab
+    lab.power_off("azure-san")
+    assert lab.resize("azure-san", "standard")
+    assert lab.status().hosts[3].power == "off"
+    lab.power_on("azure-san")
+    assert lab.ssh("azure-san", ["cat /etc/lab/size"]).stdout == "standard\n"
+
+
+def test_repoint_holds_over_a_reboot_and_ends_old_sessions(fresh_lab: Lab) -> None:
+    lab = fresh_lab
+    old, new = lab.settings.address("xneelo-jnb"), lab.settings.address("azure-san")
+    assert lab.ssh("edge", ["/opt/taskflow/bin/repoint --show"]).stdout == f"{old}\n"
+    session = 'exec 3<>/dev/tcp/127.0.0.1/6432; echo open; timeout 20 cat <&3 >/dev/null; echo "ended $?"'
+    words = lab.ssh_words("edge", [f"bash -c '{session}'"])
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as held:
+        assert held.stdout is not None
+        assert held.stdout.readline() == "open\n"
+        done = lab.ssh("edge", ["/opt/taskflow/bin/repoint", new])
+        assert done.stdout == f"database traffic goes to {new}:5432\n", done.stderr
+        assert held.stdout.readline() == "ended 0\n", "the session to the old primary outlived the change"
+    assert "not an IPv4 address" in lab.ssh("edge", ["/opt/taskflow/bin/repoint 'x;y'"]).stderr
+    # A standby takes no writes, and the application says so.
+    with pytest.raises(LabError, match="read-only"):
+        health(lab.settings)
+    lab.power_off("edge")
+    lab.power_on("edge")
+    assert wait_until(lambda: lab.ssh("edge", ["/opt/taskflow/bin/repoint --show"]).stdout == f"{new}\n", within=10)
