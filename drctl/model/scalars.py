@@ -1,0 +1,102 @@
+"""The small values that documents are made of: durations, names, text that may look like a number.
+
+YAML turns ``15.10`` into a number and loses its last nought. So the reader hands numbers over together with the
+text that was written, and a field that wants text gets exactly that text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+
+from drctl.model.units import parse_duration
+
+SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+VARIABLE_NAME = r"^[a-z_][a-z0-9_]*$"
+HOST_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # never a leading dash: it is handed to ssh
+ROLE_NAME = r"^[a-z][a-z0-9_-]*$"
+
+DURATION_PATTERN = r"^(?=.)(\d+d)?(\d+h)?(\d+m)?(\d+(\.\d+)?s)?$"
+
+
+class WrittenInt(int):
+    """A whole number that remembers how it was written."""
+
+    written: str
+
+
+class WrittenFloat(float):
+    """A number that remembers how it was written."""
+
+    written: str
+
+
+def scalar_text(value: Any) -> Any:
+    """The text of a scalar as it was written; anything else is passed on for pydantic to refuse."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return getattr(value, "written", str(value))
+    return value
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, str):
+        raise ValueError(f"a duration is written with its unit, not as {_kind(value)}: 90s, 15m, 4h or 1h30m")
+    return parse_duration(value)
+
+
+def _above_zero(seconds: float) -> float:
+    if seconds <= 0:
+        raise ValueError("must be longer than 0s")
+    return seconds
+
+
+def _flag(value: Any) -> Any:
+    """YAML 1.2 also knows ``True`` and ``TRUE``; the reader leaves them text, so that no text is ever lost."""
+    return {"True": True, "TRUE": True, "False": False, "FALSE": False}.get(value, value) if _is_text(value) else value
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return f"the bare number {scalar_text(value)}"
+    if value is None:
+        return "nothing"
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def _secret(value: str) -> str:
+    scheme, _, rest = value.partition(":")
+    if scheme not in ("env", "file", "command") or not rest.strip():
+        raise ValueError("a secret is a reference: env:NAME, file:/path or command:program argument ...")
+    if scheme == "env" and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", rest):
+        raise ValueError("env: takes the name of an environment variable, such as env:TASKFLOW_PASSWORD")
+    return value
+
+
+_DURATION_SCHEMA = WithJsonSchema(
+    {"type": "string", "pattern": DURATION_PATTERN, "examples": ["90s", "15m", "4h", "1h30m"]}
+)
+
+ScalarText = Annotated[str, BeforeValidator(scalar_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+Duration = Annotated[float, BeforeValidator(_seconds), _DURATION_SCHEMA]
+SomeTime = Annotated[float, BeforeValidator(_seconds), AfterValidator(_above_zero), _DURATION_SCHEMA]
+Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
+Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\r\n]*$")]
+Slug = Annotated[str, StringConstraints(pattern=SLUG, max_length=64)]
+VariableName = Annotated[str, StringConstraints(pattern=VARIABLE_NAME, max_length=64)]
+HostName = Annotated[str, StringConstraints(pattern=HOST_NAME, max_length=253)]
+RoleName = Annotated[str, StringConstraints(pattern=ROLE_NAME, max_length=64)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+SecretReference = Annotated[
+    str, AfterValidator(_secret), WithJsonSchema({"type": "string", "pattern": "^(env|file|command):.+"})
+]
+InputType = Literal["text", "int", "bool", "duration", "time", "service"]

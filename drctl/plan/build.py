@@ -1,0 +1,176 @@
+"""A runbook + an inventory → a plan for one service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from pathlib import Path as FilePath
+
+from drctl.errors import UsageError
+from drctl.model.inventory import Inventory
+from drctl.model.plan import Mode, Objectives, Plan, Stage, Step, Variable
+from drctl.model.runbook import Runbook
+from drctl.plan.hosts import HostWords
+from drctl.plan.inputs import resolve_inputs
+from drctl.plan.scope import Scope, built_in, variables
+from drctl.plan.steps import StepMaker
+from drctl.read.diagnostics import Diagnostic, errors, in_order, quoted, raise_on_problems
+from drctl.read.document import Document
+from drctl.read.lint_flow import captured_types
+from drctl.read.suggest import did_you_mean, listed
+from drctl.read.template import fill, mentions
+from drctl.read.walk import Placed, placed_steps
+
+RunbookDocument = Document[Runbook]
+InventoryDocument = Document[Inventory]
+
+
+def build_plan(
+    runbook: RunbookDocument,
+    inventory: InventoryDocument,
+    *,
+    service: str,
+    inputs: Mapping[str, str] | None = None,
+    mode: Mode = Mode.REAL,
+    version: str,
+) -> Plan:
+    """The plan of that runbook for that service; equal documents and inputs make equal plans.
+
+    Raises:
+        DocumentError: when the two do not fit together; it holds all problems.
+        UsageError: for a service or an input that is unknown, missing or not of its type; all of them at once.
+    """
+    values = resolve_inputs(runbook, inventory, service=service, inputs=inputs or {})
+    plan, problems = _make(runbook, inventory, service=service, inputs=values, mode=mode, version=version)
+    raise_on_problems(problems, hint=f"drctl validate {runbook.file} --inventory {inventory.file} --service {service}")
+    if plan is None:  # pragma: no cover - a plan is absent only when there are errors
+        raise AssertionError("no plan and no problem")
+    return plan
+
+
+def plan_problems(runbook: RunbookDocument, inventory: InventoryDocument, *, service: str) -> list[Diagnostic]:
+    """What keeps the runbook from fitting the service, whatever its inputs will be.
+
+    Raises:
+        UsageError: when there is no such service.
+    """
+    known_service(inventory, service)
+    values = {
+        name: Variable(name=name, text=service if declared.type == "service" else declared.default or "")
+        for name, declared in runbook.value.inputs.items()
+    }
+    return _make(runbook, inventory, service=service, inputs=values, mode=Mode.PLAN, version="")[1]
+
+
+def known_service(inventory: InventoryDocument, service: str) -> None:
+    """Raises UsageError with the list of services when there is none of that name."""
+    services = inventory.value.services
+    if service not in services:
+        raise UsageError(
+            f"there is no service {quoted(service)} in {inventory.file}{did_you_mean(service, services)}",
+            hint=f"services: {listed(services, limit=40)}",
+        )
+
+
+def _make(
+    runbook: RunbookDocument,
+    inventory: InventoryDocument,
+    *,
+    service: str,
+    inputs: Mapping[str, Variable],
+    mode: Mode,
+    version: str,
+) -> tuple[Plan | None, list[Diagnostic]]:
+    world, chosen = inventory.value, inventory.value.services[service]
+    scope = Scope(
+        built_in=built_in(world, runbook=runbook.value.runbook, service=service),
+        inputs={name: value for name, value in inputs.items() if name != "service"},
+        service=variables(chosen.vars),
+        hosts={name: variables(host.vars) for name, host in world.hosts.items()},
+    )
+    objectives = _objectives(runbook.value, world, service)
+    words = HostWords(inventory=world, service=service, ssh_config=_ssh_config(inventory))
+    maker = StepMaker(runbook, chosen, words, scope, objectives)
+    steps = list(placed_steps(runbook.value))
+    made = [(placed, maker.make(placed, frozenset(captured_types(steps, before=placed.stage)))) for placed in steps]
+    problems = [*_shadowed(runbook, inventory, service, scope), *maker.problems]
+    title = _title(runbook, scope, problems)
+    if errors(problems):
+        return None, in_order(problems)
+    return Plan(
+        runbook=runbook.value.runbook,
+        title=title,
+        service=service,
+        service_title=chosen.title,
+        sla=chosen.sla,
+        mode=mode,
+        objectives=objectives,
+        timezone=world.timezone,
+        stages=_stages(made),
+        inputs=tuple(inputs[name] for name in sorted(inputs)),
+        runbook_source=runbook.source,
+        inventory_source=inventory.source,
+        drctl_version=version,
+    ), in_order(problems)
+
+
+def _stages(made: list[tuple[Placed, Step | None]]) -> tuple[Stage, ...]:
+    stages = []
+    for (section, _), group in groupby(made, key=lambda pair: (pair[0].section, pair[0].stage)):
+        stages.append(Stage(section=section, steps=tuple(step for _, step in group if step is not None)))
+    return tuple(stages)
+
+
+def _objectives(runbook: Runbook, inventory: Inventory, service: str) -> Objectives:
+    """The service's own promise, else the runbook's, else what the inventory promises to all; each by itself."""
+    promises = (inventory.services[service].objectives, runbook.objectives, inventory.objectives)
+    return Objectives(
+        rto_s=next((promise.rto for promise in promises if promise.rto is not None), None),
+        rpo_s=next((promise.rpo for promise in promises if promise.rpo is not None), None),
+    )
+
+
+def _ssh_config(inventory: InventoryDocument) -> str | None:
+    """The file's path: ``~`` is the operator's home, and a relative one is beside the inventory."""
+    written = inventory.value.ssh.config
+    if written is None:
+        return None
+    return str(FilePath(inventory.file).absolute().parent / FilePath(written).expanduser())
+
+
+def _title(runbook: RunbookDocument, scope: Scope, problems: list[Diagnostic]) -> str:
+    title, values = runbook.value.title, {}
+    for mention in mentions(title):
+        value = scope.common(mention.name)
+        message = mention.broken
+        if not message and value is None:
+            message = f"unknown variable {quoted(mention.name)}{did_you_mean(mention.name, scope.names())}"
+        elif value is not None and value.secret is not None:
+            message = f"{quoted(mention.name)} is a secret, and would be seen here"
+        if message:
+            place = runbook.places.within(("title",), mention.text)
+            problems.append(runbook.places.problem(("title",), message, place=place))
+        elif value is not None and value.text is not None:
+            values[mention.name] = value.text
+    return fill(title, values)
+
+
+def _shadowed(runbook: RunbookDocument, inventory: InventoryDocument, service: str, scope: Scope) -> list[Diagnostic]:
+    """Names that drctl sets itself, and that somebody else sets too."""
+    message = "is a name that drctl sets itself: choose another"
+    found = [
+        runbook.places.problem(("inputs", name), f"{quoted(name)} {message}", key=True)
+        for name in scope.inputs
+        if name in scope.built_in
+    ]
+    found += [
+        inventory.places.problem(("services", service, "vars", name), f"{quoted(name)} {message}", key=True)
+        for name in scope.service
+        if name in scope.built_in
+    ]
+    for host, values in scope.hosts.items():
+        for name in values:
+            if name in scope.built_in:
+                path = ("hosts", host, "vars", name)
+                found.append(inventory.places.problem(path, f"{quoted(name)} {message}", key=True))
+    return found

@@ -1,0 +1,257 @@
+"""Plans and events as JSON, and what their digests are made of.
+
+Generic over the program's dataclasses: what a field is follows from its annotation. A union of dataclasses is told
+apart by its constant ``kind`` or ``type``. Reading is strict: an unknown member means that a newer drctl wrote it,
+and to leave it out would be to carry out another plan than the one that was approved.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import types
+from collections.abc import Callable, Hashable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from drctl.errors import DocumentError
+from drctl.model.plan import Plan, Step
+
+Made = TypeVar("Made")
+
+_ABSENT: Any = object()
+# What a person reads; changing it does not change what the step does.
+_NOT_IN_DIGEST = ("id", "name", "where", "failure_hint", "expected_s", "digest")
+
+
+class _Unreadable(ValueError):
+    """A value that is not what its place asks for; ``path`` is where, from the inside out."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.path: list[str] = []
+
+
+def to_json(value: Any) -> Any:
+    """Dataclasses → JSON objects, tuples → lists, instants → text in UTC; everything else must be JSON already.
+
+    Raises:
+        TypeError: for a value that has no JSON form.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, tuple | list):
+        return [to_json(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise TypeError(f"{type(value).__name__} has no JSON form: {value!r}")
+
+
+def from_json(kind: type[Made], data: Any) -> Made:
+    """The dataclass of that kind; what ``to_json`` wrote comes back equal.
+
+    Raises:
+        DocumentError: when the data is not of that kind; the message names the member.
+    """
+    try:
+        made: Made = _reader(cast("Hashable", kind))(data)
+    except _Unreadable as error:
+        where = ".".join(reversed(error.path))
+        raise DocumentError(
+            f"this {kind.__name__.lower()} cannot be read: {where + ': ' if where else ''}{error}",
+            hint="it may have been written by a newer drctl: compare drctl --version on both machines",
+        ) from None
+    return made
+
+
+def canonical_json(value: Any) -> bytes:
+    """One text for one value: sorted members, no spaces, UTF-8. Digests are made of this."""
+    plain = to_json(value)
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest(value: Any) -> str:
+    """sha256 of the canonical JSON, in hex."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def plan_digest(plan: Plan) -> str:
+    """Covers the whole plan, its documents' text included."""
+    return digest(plan)
+
+
+def step_digest(step: Step) -> str:
+    """Covers all that decides what the step does, and nothing that is only said about it."""
+    return digest({name: value for name, value in to_json(step).items() if name not in _NOT_IN_DIGEST})
+
+
+Reader = Callable[[Any], Any]
+
+
+@cache
+def _reader(kind: Any) -> Reader:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _union_reader(arguments)
+    if origin is Literal:
+        return _literal_reader(arguments)
+    if origin is tuple:
+        return _tuple_reader(arguments)
+    if origin is dict:
+        return _dict_reader(arguments)
+    if kind is Any:
+        return lambda data: data
+    if kind is datetime:
+        return _read_instant
+    if kind is float:
+        return _read_float
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return _enum_reader(kind)
+    if dataclasses.is_dataclass(kind):
+        return _dataclass_reader(kind)
+    if kind in (str, int, bool, types.NoneType):
+        return _scalar_reader(kind)
+    raise TypeError(f"no JSON form is known for {kind!r}")
+
+
+def _dataclass_reader(kind: Any) -> Reader:
+    hints = get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+
+    def read(data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise _Unreadable(f"a JSON object is needed, not {_kind_of(data)}")
+        unknown = sorted(set(data) - set(fields))
+        if unknown:
+            raise _Unreadable(f"unknown member {', '.join(map(repr, unknown))}")
+        values = {}
+        for name, field in fields.items():
+            given = data.get(name, _ABSENT)
+            if given is not _ABSENT:
+                values[name] = _within(name, _reader(hints[name]), given)
+            elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                raise _Unreadable(f"{name} is missing")
+        return kind(**values)
+
+    return read
+
+
+def _union_reader(kinds: tuple[Any, ...]) -> Reader:
+    optional = types.NoneType in kinds
+    rest = [kind for kind in kinds if kind is not types.NoneType]
+    tags = {_tag(kind): kind for kind in rest if _tag(kind) is not None}
+
+    def read(data: Any) -> Any:
+        if data is None and optional:
+            return None
+        if len(rest) == 1:
+            return _reader(rest[0])(data)
+        if isinstance(data, dict) and tags:
+            for member in ("kind", "type"):
+                if (member, data.get(member)) in tags:
+                    return _reader(tags[member, data.get(member)])(data)
+            raise _Unreadable(f"unknown kind {data.get('kind', data.get('type'))!r}")
+        raise _Unreadable(f"cannot be {_kind_of(data)}")
+
+    return read
+
+
+def _tag(kind: Any) -> tuple[str, Any] | None:
+    """The member that tells a dataclass from others of its union, with its constant value."""
+    if dataclasses.is_dataclass(kind):
+        for field in dataclasses.fields(kind):
+            if field.name in ("kind", "type") and field.default is not dataclasses.MISSING:
+                return field.name, field.default
+    return None
+
+
+def _tuple_reader(kinds: tuple[Any, ...]) -> Reader:
+    def read(data: Any) -> Any:
+        if not isinstance(data, list):
+            raise _Unreadable(f"a list is needed, not {_kind_of(data)}")
+        if kinds[1:] == (Ellipsis,):
+            return tuple(_within(str(n), _reader(kinds[0]), item) for n, item in enumerate(data))
+        if len(data) != len(kinds):
+            raise _Unreadable(f"a list of {len(kinds)} is needed, not of {len(data)}")
+        return tuple(
+            _within(str(n), _reader(kind), item) for n, (kind, item) in enumerate(zip(kinds, data, strict=True))
+        )
+
+    return read
+
+
+def _dict_reader(kinds: tuple[Any, ...]) -> Reader:
+    def read(data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise _Unreadable(f"a JSON object is needed, not {_kind_of(data)}")
+        return {key: _within(key, _reader(kinds[1]), item) for key, item in data.items()}
+
+    return read
+
+
+def _literal_reader(allowed: tuple[Any, ...]) -> Reader:
+    def read(data: Any) -> Any:
+        if data not in allowed:
+            raise _Unreadable(f"{data!r} is not one of {', '.join(map(str, allowed))}")
+        return data
+
+    return read
+
+
+def _enum_reader(kind: type[StrEnum]) -> Reader:
+    def read(data: Any) -> Any:
+        try:
+            return kind(data)
+        except ValueError:
+            raise _Unreadable(f"{data!r} is not one of {', '.join(kind)}") from None
+
+    return read
+
+
+def _scalar_reader(kind: type) -> Reader:
+    def read(data: Any) -> Any:
+        if type(data) is not kind:
+            raise _Unreadable(f"{kind.__name__} is needed, not {_kind_of(data)}")
+        return data
+
+    return read
+
+
+def _read_float(data: Any) -> float:
+    if isinstance(data, bool) or not isinstance(data, int | float):
+        raise _Unreadable(f"a number is needed, not {_kind_of(data)}")
+    return float(data)
+
+
+def _read_instant(data: Any) -> datetime:
+    try:
+        instant = datetime.fromisoformat(data)
+    except (TypeError, ValueError):
+        raise _Unreadable(f"{data!r} is not an instant") from None
+    if instant.tzinfo is None:
+        raise _Unreadable(f"{data!r} has no offset from UTC")
+    return instant.astimezone(UTC)
+
+
+def _within(name: str, reader: Reader, data: Any) -> Any:
+    try:
+        return reader(data)
+    except _Unreadable as error:
+        error.path.append(name)
+        raise
+
+
+def _kind_of(data: Any) -> str:
+    return {dict: "an object", list: "a list", type(None): "null"}.get(type(data), type(data).__name__)

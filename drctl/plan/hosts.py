@@ -1,0 +1,100 @@
+"""Words for hosts → hosts: a role of the service, a host, a group or a site, looked for in that order.
+
+A group and a site mean those of their hosts that this service has a role on: a runbook for one client never reaches
+another client's machines because they stand in the same rack. A host that is named outright is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from drctl.model.inventory import Inventory, Service
+from drctl.model.plan import Endpoint, Variable
+from drctl.plan.scope import address_of
+from drctl.read.diagnostics import quoted
+from drctl.read.suggest import did_you_mean, listed
+
+
+class UnknownHosts(ValueError):
+    """A word that means no host of this service; ``hint`` says what there is."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostWords:
+    """What the words mean for one service."""
+
+    inventory: Inventory
+    service: str
+    ssh_config: str | None = None
+
+    def hosts(self, word: str) -> list[str]:
+        """The hosts that a word means, in the inventory's order.
+
+        Raises:
+            UnknownHosts: when it means none.
+        """
+        service = self._service
+        if word in service.roles:
+            return service.hosts_of(word)
+        if word in self.inventory.hosts:
+            return [word]
+        mine = self._mine()
+        grouped = [name for name in mine if word in self.inventory.hosts[name].groups]
+        at_site = [name for name in mine if self.inventory.hosts[name].site == word]
+        if grouped or at_site:
+            return grouped or at_site
+        groups = {group for host in self.inventory.hosts.values() for group in host.groups}
+        if word in groups or word in self.inventory.sites:
+            what = "group" if word in groups else "site"
+            raise UnknownHosts(f"{self.service} has no role on a host of the {what} {quoted(word)}")
+        known = {*service.roles, *self.inventory.hosts, *groups, *self.inventory.sites}
+        raise UnknownHosts(
+            f"{quoted(word)} is no role of {self.service}, and no host, group or site{did_you_mean(word, known)}",
+            f"roles: {listed(service.roles)}; hosts: {listed(self.inventory.hosts)}",
+        )
+
+    def address(self, word: str) -> str:
+        """The address of a role's first host or of a host; a text with a dot or a colon is an address itself.
+
+        Raises:
+            UnknownHosts: when it is none of these.
+        """
+        if word in self._service.roles:
+            word = self._service.hosts_of(word)[0]
+        if word in self.inventory.hosts:
+            return address_of(word, self.inventory.hosts[word])
+        if "." in word or ":" in word or word == "localhost":
+            return word
+        known = {*self._service.roles, *self.inventory.hosts}
+        raise UnknownHosts(
+            f"{quoted(word)} is no role of {self.service}, no host and no address{did_you_mean(word, known)}",
+            f"roles: {listed(self._service.roles)}; hosts: {listed(self.inventory.hosts)}",
+        )
+
+    def endpoint(self, name: str, variables: Iterable[Variable]) -> Endpoint:
+        """The host as it is reached, with those of its own variables that a step uses."""
+        host = self.inventory.hosts[name]
+        return Endpoint(
+            host=name,
+            site=host.site,
+            country=self.inventory.sites[host.site].country,
+            address=address_of(name, host),
+            port=host.port,
+            user=host.user,
+            ssh_config=self.ssh_config,
+            variables=tuple(sorted(variables, key=lambda variable: variable.name)),
+        )
+
+    @property
+    def _service(self) -> Service:
+        return self.inventory.services[self.service]
+
+    def _mine(self) -> list[str]:
+        service = self._service
+        having = {name for role in service.roles for name in service.hosts_of(role)}
+        return [name for name in self.inventory.hosts if name in having]

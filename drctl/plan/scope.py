@@ -1,0 +1,73 @@
+"""The names that a runbook may use for one service, and their values.
+
+Whoever starts the run knows best, so an input wins over a host's variable, and that over the service's. What drctl
+sets itself (``service``, ``primary_host``) nobody may set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from drctl.model.inventory import Host, Inventory, SecretValue
+from drctl.model.plan import Variable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Values by name. ``hosts`` are the variables of each host; ``later`` is not here: captures are the steps' own."""
+
+    built_in: Mapping[str, Variable]
+    inputs: Mapping[str, Variable]
+    service: Mapping[str, Variable]
+    hosts: Mapping[str, Mapping[str, Variable]] = field(default_factory=dict)
+
+    def common(self, name: str) -> Variable | None:
+        """The value that is the same on every host, unless a host has its own."""
+        for values in (self.built_in, self.inputs, self.service):
+            if name in values:
+                return values[name]
+        return None
+
+    def of_host(self, host: str, name: str) -> Variable | None:
+        """The host's own value; None when there is none, or when an input of that name wins."""
+        if name in self.built_in or name in self.inputs:
+            return None
+        return self.hosts.get(host, {}).get(name)
+
+    def names(self) -> set[str]:
+        """All names that are known before the run."""
+        own = {name for values in self.hosts.values() for name in values}
+        return {*self.built_in, *self.inputs, *self.service, *own}
+
+
+def built_in(inventory: Inventory, *, runbook: str, service: str) -> dict[str, Variable]:
+    """``service``, ``runbook`` and, for every role R, ``R_host``, ``R_address``, ``R_site`` and ``R_addresses``."""
+    values = {"service": service, "runbook": runbook}
+    for role in inventory.services[service].roles:
+        hosts = [(name, inventory.hosts[name]) for name in inventory.services[service].hosts_of(role)]
+        prefix = role.replace("-", "_")
+        name, first = hosts[0]
+        values[f"{prefix}_host"] = name
+        values[f"{prefix}_address"] = address_of(name, first)
+        values[f"{prefix}_site"] = first.site
+        values[f"{prefix}_addresses"] = " ".join(address_of(*host) for host in hosts)
+    return {name: Variable(name=name, text=text) for name, text in values.items()}
+
+
+def variables(values: Mapping[str, str | SecretValue]) -> dict[str, Variable]:
+    """An inventory's ``vars`` as variables; secrets stay references."""
+    return dict(_variables(values))
+
+
+def address_of(name: str, host: Host) -> str:
+    """Where the host is reached: its address, or its name for OpenSSH to look up."""
+    return host.address or name
+
+
+def _variables(values: Mapping[str, str | SecretValue]) -> Iterator[tuple[str, Variable]]:
+    for name, value in values.items():
+        if isinstance(value, SecretValue):
+            yield name, Variable(name=name, secret=value.secret)
+        else:
+            yield name, Variable(name=name, text=value)

@@ -1,0 +1,216 @@
+"""A step as it is written → a step as it is carried out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from drctl.model.inventory import Service
+from drctl.model.plan import (
+    Action,
+    Approval,
+    Capture,
+    CaptureType,
+    Endpoint,
+    Http,
+    Mark,
+    Objectives,
+    OnFailure,
+    OnUnreachable,
+    Retry,
+    Section,
+    Shell,
+    Step,
+    Tcp,
+    Verify,
+    Wait,
+)
+from drctl.model.runbook import ApprovalText, CommandUse, HttpText, Runbook, TcpText, VerifyText
+from drctl.model.units import parse_duration
+from drctl.plan.codec import step_digest
+from drctl.plan.hosts import HostWords, UnknownHosts
+from drctl.plan.names import StepNames
+from drctl.plan.scope import Scope
+from drctl.read.diagnostics import Diagnostic, quoted
+from drctl.read.document import Document
+from drctl.read.suggest import did_you_mean, listed
+from drctl.read.walk import Path, Placed
+
+DEFAULT_TIMEOUT_S = 60.0
+
+
+class StepMaker:
+    """Makes the steps of one plan, and gathers what is wrong with them."""
+
+    def __init__(
+        self, runbook: Document[Runbook], service: Service, words: HostWords, scope: Scope, objectives: Objectives
+    ) -> None:
+        self.runbook = runbook
+        self.service = service
+        self.words = words
+        self.scope = scope
+        self.objectives = objectives
+        self.problems: list[Diagnostic] = []
+
+    def make(self, placed: Placed, captured: frozenset[str]) -> Step | None:
+        """The step, or None when something about it is wrong."""
+        before = len(self.problems)
+        hosts = self._hosts(placed)
+        names = StepNames(scope=self.scope, placed=placed, places=self.runbook.places, hosts=hosts, captured=captured)
+        step = self._step(placed, names, hosts)
+        self.problems += names.problems
+        if step is None or len(self.problems) > before:
+            return None
+        return replace(step, digest=step_digest(step))
+
+    def _step(self, placed: Placed, names: StepNames, hosts: list[str]) -> Step | None:
+        written, path = placed.step, placed.path
+        variables = names.variables()
+        action = self._action(placed, names)
+        verify = self._verify(written.verify, (*path, "verify"), names) if written.verify is not None else None
+        name = names.text((*path, "name"), written.name) if written.name else written.id.replace("-", " ").capitalize()
+        hint = names.text((*path, "failure_hint"), written.failure_hint)
+        self._captures(placed, hosts)
+        if action is None:
+            return None
+        place = self.runbook.places.of(path)
+        mark, mark_value = next(iter((written.marks or {}).items()), (None, None))
+        default_on_failure = self.runbook.value.on_failure if placed.section is Section.STEPS else None
+        timeout = written.timeout if written.timeout is not None else DEFAULT_TIMEOUT_S
+        return Step(
+            id=written.id,
+            name=name,
+            where=f"{self.runbook.file}:{place.line}:{place.column}",
+            action=action,
+            endpoints=tuple(self._endpoint(host, names) for host in hosts),
+            become=written.become,
+            variables=variables,
+            unless=Shell(script=written.unless, local=written.run is None) if written.unless is not None else None,
+            verify=verify,
+            expect=written.expect,
+            timeout_s=max(timeout, action.seconds) if isinstance(action, Wait) else timeout,
+            expected_s=written.expected if not isinstance(action, Wait) else action.seconds,
+            retry=_retry(placed),
+            on_failure=OnFailure(written.on_failure or default_on_failure or "default"),
+            on_unreachable=OnUnreachable(written.on_unreachable or "fail"),
+            read_only=placed.read_only,
+            idempotent=bool(written.idempotent),
+            sensitive=bool(written.sensitive),
+            captures=tuple(Capture(name=key, type=CaptureType(kind)) for key, kind in written.capture.items()),
+            mark=Mark(mark) if mark is not None else None,
+            mark_value=mark_value,
+            recovery_point=written.recovery_point,
+            last_write=written.last_write,
+            proves=written.proves,
+            requires=written.requires,
+            failure_hint=hint,
+        )
+
+    def _hosts(self, placed: Placed) -> list[str]:
+        written = placed.step.hosts
+        if written is None:
+            return []
+        found: list[str] = []
+        for number, word in enumerate([written] if isinstance(written, str) else written):
+            path: Path = (*placed.path, "hosts") if isinstance(written, str) else (*placed.path, "hosts", number)
+            try:
+                found += self.words.hosts(word)
+            except UnknownHosts as error:
+                self._add(path, str(error), hint=error.hint)
+        return list(dict.fromkeys(found))
+
+    def _endpoint(self, host: str, names: StepNames) -> Endpoint:
+        return self.words.endpoint(host, names.of_host(host))
+
+    def _captures(self, placed: Placed, hosts: list[str]) -> None:
+        path = (*placed.path, "capture")
+        if placed.step.capture and len(hosts) > 1:
+            message = f"captures from {len(hosts)} hosts at once ({listed(hosts)}): whose value would it be?"
+            self._add(path, message, key=True, hint="name one host")
+        for name in placed.step.capture:
+            if name in self.scope.names():
+                self._add((*path, name), f"{quoted(name)} is a variable of {self.words.service} already", key=True)
+
+    def _action(self, placed: Placed, names: StepNames) -> Action | None:
+        step, path = placed.step, placed.path
+        if step.approval is not None:
+            return self._approval(step.approval, (*path, "approval"), names)
+        if step.wait is not None:
+            return Wait(seconds=step.wait)
+        return self._probe(step, path, names)
+
+    def _probe(self, holder: object, path: Path, names: StepNames) -> Shell | Http | Tcp | None:
+        """The action that a step and a verify have in common."""
+        for word in ("run", "local"):
+            shell = getattr(holder, word, None)
+            if shell is not None:
+                return self._shell(shell, (*path, word), names, local=word == "local")
+        http, tcp = getattr(holder, "http", None), getattr(holder, "tcp", None)
+        if http is not None:
+            return _http(http, (*path, "http"), names)
+        return self._tcp(tcp, (*path, "tcp"), names) if tcp is not None else None
+
+    def _shell(self, shell: str | CommandUse, path: Path, names: StepNames, *, local: bool) -> Shell | None:
+        if isinstance(shell, str):
+            return Shell(script=shell, local=local)
+        commands = self.service.commands
+        arguments = [names.text((*path, "arguments", n), text) for n, text in enumerate(shell.arguments)]
+        if shell.command not in commands:
+            message = (
+                f"{self.words.service} has no command {quoted(shell.command)}{did_you_mean(shell.command, commands)}"
+            )
+            self._add((*path, "command"), message, hint=f"commands of the service: {listed(commands)}")
+            return None
+        words = tuple(names.constant(word) for word in commands[shell.command])
+        return Shell(script='exec "$@"', local=local, words=(*words, *arguments), command=shell.command)
+
+    def _tcp(self, tcp: TcpText, path: Path, names: StepNames) -> Tcp | None:
+        address = names.text((*path, "host"), tcp.host)
+        if not names.waits(tcp.host) and not names.problems:
+            try:
+                address = self.words.address(address)
+            except UnknownHosts as error:
+                self._add((*path, "host"), str(error), hint=error.hint)
+                return None
+        return Tcp(address=address, port=tcp.port, expect=tcp.expect)
+
+    def _approval(self, approval: ApprovalText, path: Path, names: StepNames) -> Approval:
+        prompt = names.text((*path, "prompt"), approval.prompt)
+        condition = approval.only_if_above
+        if condition is None:
+            return Approval(prompt=prompt)
+        limit: float | None
+        if isinstance(condition.limit, str) and condition.limit in ("rpo", "rto"):
+            limit = self.objectives.rpo_s if condition.limit == "rpo" else self.objectives.rto_s
+            if limit is None:
+                where = (*path, "only_if_above", "limit")
+                message = f"neither the runbook nor the inventory promises an {condition.limit.upper()}"
+                self._add(where, message, hint=f"add objectives: {{{condition.limit}: 24h}}, or write the limit out")
+                limit = 0.0
+        else:
+            limit = parse_duration(condition.limit) if isinstance(condition.limit, str) else float(condition.limit)
+        return Approval(prompt=prompt, only_if_above=(condition.value, limit))
+
+    def _verify(self, verify: VerifyText, path: Path, names: StepNames) -> Verify | None:
+        action = self._probe(verify, path, names)
+        if action is None:
+            return None
+        return Verify(action=action, expect=verify.expect, within_s=verify.within, every_s=verify.every)
+
+    def _add(self, path: Path, message: str, *, key: bool = False, hint: str = "") -> None:
+        self.problems.append(self.runbook.places.problem(path, message, key=key, hint=hint))
+
+
+def _http(http: HttpText, path: Path, names: StepNames) -> Http:
+    return Http(
+        url=names.text((*path, "url"), http.url),
+        method=http.method,
+        expect_status=http.expect.status,
+        expect_json=tuple(http.expect.json_.items()),
+    )
+
+
+def _retry(placed: Placed) -> Retry:
+    retry = placed.step.retry
+    if retry is None:
+        return Retry()
+    return Retry(attempts=retry.attempts, delay_s=retry.delay, backoff=retry.backoff, max_delay_s=retry.max_delay)

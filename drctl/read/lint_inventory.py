@@ -1,0 +1,175 @@
+"""Rules between the parts of an inventory: what is named must be there, and data stays where it must."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from drctl.model.inventory import WITHOUT_DATA, Inventory, SecretValue, Service
+from drctl.read.diagnostics import Diagnostic, Severity, quoted
+from drctl.read.document import Document, Places
+from drctl.read.suggest import did_you_mean, listed
+from drctl.read.walk import Path
+
+_LOOKS_SECRET = re.compile(r"(^|_)(password|passwd|secret|token|passphrase|api_key|apikey)($|_)")
+
+
+def lint_inventory(document: Document[Inventory], complete: bool = True) -> list[Diagnostic]:
+    """All problems that the inventory has by itself; what names refer to is left out when it is not complete."""
+    inventory, places = document.value, document.places
+    found = [*_timezone(inventory, places), *_open_secrets(inventory, places)]
+    if not complete:
+        return found
+    found += _hosts(inventory, places)
+    for name, service in inventory.services.items():
+        path: Path = ("services", name)
+        found += [*_references(inventory, service, path, places), *_residency(inventory, service, path, places)]
+        found += [*_promises(inventory, service, path, places), *_commands(service, path, places)]
+    return found
+
+
+def _timezone(inventory: Inventory, places: Places) -> Iterator[Diagnostic]:
+    from zoneinfo import ZoneInfo, available_timezones
+
+    try:
+        ZoneInfo(inventory.timezone)
+    except (KeyError, ValueError, OSError):
+        meant = did_you_mean(inventory.timezone, available_timezones())
+        yield places.problem(
+            ("timezone",),
+            f"{quoted(inventory.timezone)} is not a time zone that this machine knows{meant}",
+            hint="write it as Africa/Johannesburg",
+        )
+
+
+def _hosts(inventory: Inventory, places: Places) -> Iterator[Diagnostic]:
+    first: dict[tuple[str, int], str] = {}
+    for name, host in inventory.hosts.items():
+        path: Path = ("hosts", name)
+        if host.site not in inventory.sites:
+            yield _unknown("site", host.site, inventory.sites, (*path, "site"), places)
+        reached = (host.address or name, host.port)
+        if reached in first:
+            yield places.problem(
+                (*path, "address"),
+                f"{reached[0]} port {reached[1]} is the address of {first[reached]} too",
+                severity=Severity.WARNING,
+                hint="two names for one machine make a failover look safer than it is",
+            )
+        first.setdefault(reached, name)
+
+
+def _references(inventory: Inventory, service: Service, path: Path, places: Places) -> Iterator[Diagnostic]:
+    for role, hosts in service.roles.items():
+        for number, host in enumerate([hosts] if isinstance(hosts, str) else hosts):
+            if host not in inventory.hosts:
+                where: Path = (*path, "roles", role) if isinstance(hosts, str) else (*path, "roles", role, number)
+                yield _unknown("host", host, inventory.hosts, where, places)
+    if "primary" not in service.roles:
+        yield places.problem((*path, "roles"), 'the role "primary" is missing: where does the service run?', key=True)
+    for number, backup in enumerate(service.backups):
+        where = (*path, "backups", number)
+        if backup.location not in inventory.sites:
+            yield _unknown("site", backup.location, inventory.sites, (*where, "location"), places)
+        if backup.host is None:
+            continue
+        if backup.host not in inventory.hosts:
+            yield _unknown("host", backup.host, inventory.hosts, (*where, "host"), places)
+        elif backup.location in inventory.sites and inventory.hosts[backup.host].site != backup.location:
+            site = inventory.hosts[backup.host].site
+            yield places.problem((*where, "host"), f"{backup.host} stands at {site}, not at {backup.location}")
+
+
+def _residency(inventory: Inventory, service: Service, path: Path, places: Places) -> Iterator[Diagnostic]:
+    """The country of every site that holds data; a host that only watches holds none."""
+    for role, hosts in service.roles.items():
+        if role in WITHOUT_DATA:
+            continue
+        for number, name in enumerate([hosts] if isinstance(hosts, str) else hosts):
+            host = inventory.hosts.get(name)
+            where: Path = (*path, "roles", role) if isinstance(hosts, str) else (*path, "roles", role, number)
+            if host is not None:
+                yield from _abroad(inventory, host.site, f"{name} holds data as {role}", where, places)
+    for number, backup in enumerate(service.backups):
+        where = (*path, "backups", number, "location")
+        yield from _abroad(inventory, backup.location, "a copy of the backups is there", where, places)
+
+
+def _abroad(inventory: Inventory, site: str, why: str, where: Path, places: Places) -> Iterator[Diagnostic]:
+    found = inventory.sites.get(site)
+    if found is not None and found.country != inventory.residency:
+        line = places.of(("sites", site, "country")).line
+        yield places.problem(
+            where,
+            f"data must stay in {inventory.residency}, and {site} is in {found.country} (line {line}): {why}",
+        )
+
+
+def _promises(inventory: Inventory, service: Service, path: Path, places: Places) -> Iterator[Diagnostic]:
+    def sites_of(role: str) -> set[str]:
+        return {inventory.hosts[name].site for name in service.hosts_of(role) if name in inventory.hosts}
+
+    primary = sites_of("primary")
+    on_premises = sorted(
+        site for site in primary if site in inventory.sites and inventory.sites[site].kind == "premises"
+    )
+    if service.sla and on_premises:
+        yield places.problem(
+            (*path, "sla") if "sla" in service.model_fields_set else path,
+            f"a service on the client's own premises ({listed(on_premises)}) is outside the SLA: say sla: false",
+            key=True,
+        )
+    if not service.sla or on_premises:
+        return
+    if not sites_of("standby") - primary:
+        yield places.problem(
+            (*path, "roles", "standby"),
+            "is under the SLA, and has no standby at another site than its primary",
+            severity=Severity.WARNING,
+            hint="without one, losing the site means a restore from yesterday's backup",
+        )
+    elsewhere = {backup.location for backup in service.backups} - primary
+    if len(elsewhere) < 2:
+        yield places.problem(
+            (*path, "backups"),
+            "is under the SLA, and its backups are at fewer than two places besides its primary's site "
+            f"({listed(elsewhere)})",
+            severity=Severity.WARNING,
+            hint="a copy that is only in the lost data centre does not exist",
+        )
+
+
+def _commands(service: Service, path: Path, places: Places) -> Iterator[Diagnostic]:
+    for name, words in service.commands.items():
+        for number, word in enumerate(words):
+            if "${" in word:
+                yield places.problem(
+                    (*path, "commands", name, number),
+                    "nothing is filled in here: an inventory's command is constant",
+                    hint="give what changes in the runbook: run: {command: NAME, arguments: [...]}",
+                )
+
+
+def _open_secrets(inventory: Inventory, places: Places) -> Iterator[Diagnostic]:
+    holders: list[tuple[Path, dict[str, str | SecretValue]]] = [
+        *((("hosts", name, "vars"), host.vars) for name, host in inventory.hosts.items()),
+        *((("services", name, "vars"), service.vars) for name, service in inventory.services.items()),
+    ]
+    for path, values in holders:
+        for name, value in values.items():
+            if isinstance(value, str) and value and _LOOKS_SECRET.search(name):
+                problem = places.problem(
+                    (*path, name),
+                    "looks like a secret that is written out: it will be in the journal and in reports",
+                    key=True,
+                    severity=Severity.WARNING,
+                    hint=f'{name}: {{secret: "env:NAME"}}, or file:/path, or command:program argument',
+                )
+                yield problem
+
+
+def _unknown(what: str, name: str, known: dict[str, object] | object, where: Path, places: Places) -> Diagnostic:
+    names = list(known) if isinstance(known, dict) else []
+    return places.problem(
+        where, f"there is no {what} {quoted(name)}{did_you_mean(name, names)}", hint=f"{what}s: {listed(names)}"
+    )
