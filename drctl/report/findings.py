@@ -1,0 +1,179 @@
+"""What an auditor looks for in a run: proofs, what was not as planned, people's decisions, and the run's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from drctl.engine.objectives import Verdict
+from drctl.engine.state import RunState, Target, targets_of, tolerated
+from drctl.model import events as ev
+from drctl.model.events import Ended, Event, Outcome, Question, Reason
+from drctl.model.plan import Mark, Mode
+from drctl.model.units import format_duration
+from drctl.report import verdict
+from drctl.report.facts import Decision, Deviation, Objective, Proof, StepRow, Unprotected
+
+
+def decisions(events: Sequence[Event], state: RunState) -> tuple[Decision, ...]:
+    """Every answer in order, with how long it was waited for."""
+    found = []
+    asked: tuple[datetime, ev.PersonAsked] | None = None
+    for event in events:
+        if isinstance(event.body, ev.PersonAsked):
+            asked = (event.at, event.body)
+        elif isinstance(event.body, ev.PersonAnswered):
+            body = event.body
+            fact = (state.the_plan.step(body.step).requires or "") if body.question is Question.OVERRIDE else ""
+            found.append(
+                Decision(
+                    at=event.at,
+                    question=body.question,
+                    step=body.step,
+                    host=body.host,
+                    prompt=asked[1].prompt if asked else "",
+                    answer=body.answer,
+                    who=body.who,
+                    why=body.why,
+                    waited_s=max(0.0, (event.at - asked[0]).total_seconds()) if asked else 0.0,
+                    fact=fact,
+                )
+            )
+            asked = None
+    return tuple(found)
+
+
+def proofs(state: RunState) -> tuple[Proof, ...]:
+    """Each fact that a step of the plan proves or requires."""
+    steps = state.the_plan.steps()
+    facts = dict.fromkeys(f for s in steps for f in (s.proves, s.requires) if f)
+    found = []
+    for fact in facts:
+        vouched = next((o for o in state.overrides if o.fact == fact), None)
+        found.append(
+            Proof(
+                fact=fact,
+                proved_by=tuple(s.id for s in steps if s.proves == fact and state.holds(s)),
+                overridden_by=(vouched.who or "nobody: a flag given beforehand") if vouched else "",
+                overridden_why=vouched.why if vouched else "",
+                required_by=tuple(s.id for s in steps if s.requires == fact),
+            )
+        )
+    return tuple(found)
+
+
+def unprotected(state: RunState, now: datetime) -> Unprotected | None:
+    """From the moment when the service was restored to the moment when it had a second copy again."""
+    restored = state.clock.get(Mark.SERVICE_RESTORED)
+    if restored is None or not verdict.exercise(state):
+        return None
+    again = state.clock.get(Mark.PROTECTED)
+    until = again.at if again else None
+    duration_s = max(0.0, ((until or now) - restored.at).total_seconds())
+    return Unprotected(since=restored.at, until=until, duration_s=duration_s)
+
+
+def deviations(
+    events: Sequence[Event], state: RunState, steps: Sequence[StepRow], *, rto: Objective, rpo: Objective
+) -> tuple[Deviation, ...]:
+    """Everything that was not as planned, in the order of the plan, then of the run."""
+    return (*_objectives(rto, rpo), *_of_steps(state, steps), *_of_run(events, state))
+
+
+def _objectives(rto: Objective, rpo: Objective) -> Iterator[Deviation]:
+    for name, objective in (("RTO", rto), ("RPO", rpo)):
+        if objective.verdict is Verdict.MISSED and objective.actual_s is not None and objective.target_s is not None:
+            text = f"the {name} was missed: {format_duration(objective.actual_s)} against a target of "
+            yield _deviation("objective_missed", text + format_duration(objective.target_s))
+
+
+def _of_steps(state: RunState, steps: Sequence[StepRow]) -> Iterator[Deviation]:
+    for row in steps:
+        step = state.the_plan.step(row.id)
+        for host in row.hosts:
+            target = Target(row.id, host.host)
+            known = state.target(target)
+            if known.outcome is Outcome.FAILED:
+                kind = "failed_but_tolerated" if tolerated(step, known) else "failed"
+                yield _deviation(kind, known.detail or str(known.reason or "failed"), target)
+            if host.outcome is Outcome.IN_DOUBT:
+                yield _deviation("in_doubt", known.detail or "nobody knows whether it was done", target)
+            if known.outcome is Outcome.SKIPPED and known.who not in ("", "drctl"):
+                yield _deviation("skipped_by_person", f"{known.who}: {known.why}", target)
+            if known.outcome is Outcome.SUCCEEDED and host.runs > 1:
+                yield _deviation("retried", f"it took {host.runs} attempts", target)
+            if host.slower_than_expected and host.duration_s is not None and row.expected_s is not None:
+                late = host.duration_s > _worst_case_s(row, state)
+                text = f"{format_duration(host.duration_s)} against a usual {format_duration(row.expected_s)}"
+                yield _deviation("slower_than_worst_case" if late else "slower_than_expected", text, target)
+
+
+def _worst_case_s(row: StepRow, state: RunState) -> float:
+    """Seconds of all the attempts that a step may have, their pauses and its verify."""
+    step = state.the_plan.step(row.id)
+    pauses_s = (step.retry.attempts - 1) * step.retry.max_delay_s
+    return step.timeout_s * step.retry.attempts + pauses_s + (step.verify.within_s if step.verify else 0.0)
+
+
+def _of_run(events: Sequence[Event], state: RunState) -> Iterator[Deviation]:
+    for override in state.overrides:
+        who = override.who or "nobody"
+        yield _deviation("override", f"{override.fact} was not proved; {who} vouched for it: {override.why}")
+    before = events[0]
+    for event in events[1:]:
+        match event.body:
+            case ev.RunResumed() as body:
+                gap = format_duration((event.at - before.at).total_seconds())
+                yield _deviation("resumed", f"resumed by {body.operator} at {body.controller} after {gap}")
+            case ev.StopRequested() as body:
+                yield _deviation("stopped", f"{body.how} by {body.by}")
+            case ev.MessengerFailed() as body:
+                yield _deviation("messenger_failed", f"{body.messenger}: {body.detail}")
+            case ev.PersonAnswered() as body if not body.who:
+                text = f"nobody was there to decide ({body.question}): taken as {body.answer}"
+                yield _deviation("nobody_decided", text, Target(body.step, body.host))
+            case _:
+                pass
+        before = event
+
+
+def _deviation(kind: str, text: str, target: Target | None = None) -> Deviation:
+    step, host = target or ("", "")
+    return Deviation(kind=kind, step=step, host=host, text=text)
+
+
+_BY_MODE = {
+    Mode.PLAN: "PLAN: nothing was connected to; every step was only rendered. It is no exercise.",
+    Mode.CHECK: "CHECK: only read-only steps ran; the others were simulated. It is no exercise.",
+    Mode.DRILL: "DRILL: the steps ran on drill targets; what production would have done was not measured.",
+}
+
+
+def limits(state: RunState, *, rto: Objective, rpo: Objective) -> tuple[str, ...]:
+    """What this run does not show."""
+    steps = state.the_plan.steps()
+    said = [_BY_MODE[state.mode]] if state.mode in _BY_MODE else []
+    simulated = [s.id for s in steps if state.step_outcome(s) is Outcome.SIMULATED]
+    if simulated:
+        said.append(f"simulated, never counted as done: {', '.join(simulated)}")
+    begun = {t.step for t in state.targets}
+    untouched = [s.id for s in steps if s.id not in begun]
+    if untouched and state.ended is not None:
+        said.append(f"not begun: {', '.join(untouched)}")
+    for name, objective in (("RTO", rto), ("RPO", rpo)):
+        if objective.verdict is Verdict.NOT_MEASURED:
+            said.append(f"the {name} was not measured: {objective.basis or 'there is no target'}")
+    if rpo.actual_s is not None and "last_write" not in state.recovery:
+        said.append("no record of acknowledged writes: the start of the outage stands in, which overstates the loss")
+    lost = [
+        t for s in steps for t in targets_of(s)
+        if state.target(t).reason is Reason.UNREACHABLE and state.target(t).outcome is Outcome.FAILED
+    ]  # fmt: skip
+    if lost:
+        said.append(f"out of reach, so nothing is known of: {', '.join(dict.fromkeys(t.host for t in lost))}")
+    if any(s.sensitive for s in steps):
+        said.append("the output of sensitive steps is withheld here; its sha256 is shown")
+    said.append("hosts' clocks are taken as they are; their offset from the controller's was not measured")
+    if state.ended in (None, Ended.PAUSED):
+        said.append("the run is not over: what is said here may still change")
+    return tuple(said)

@@ -1,0 +1,132 @@
+"""Events into a ``Summary``: the one reading of a run that every report format is written from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from drctl.engine.objectives import Reading
+from drctl.engine.state import RunState, fold_all
+from drctl.model import events as ev
+from drctl.model.events import Ended, Event
+from drctl.model.plan import Mark, Mode, Source
+from drctl.report import findings, verdict
+from drctl.report.facts import Chain, ClockRow, Document, Objective, Session, Summary
+from drctl.report.steps import given, step_rows
+from drctl.report.timing import elapsed
+
+
+def summarise(events: Sequence[Event], *, now: datetime | None = None) -> Summary:
+    """The summary of a run. ``now`` matters while it goes on or is paused; without it the last event's time is now.
+
+    Raises:
+        ValueError: when there are no events.
+    """
+    if not events:
+        raise ValueError("a run without events cannot be reported")
+    state = fold_all(events)
+    plan = state.the_plan
+    goes_on = state.ended in (None, Ended.PAUSED)
+    until = max(now, events[-1].at) if now is not None and goes_on else events[-1].at
+    rto = _objective(verdict.rto(state, until), note="")
+    rpo = _objective(verdict.rpo(state), note=verdict.nightly_note(plan.objectives.rpo_s))
+    steps = step_rows(state, events)
+    code = verdict.exit_code(state)
+    outage = state.clock.get(Mark.OUTAGE_STARTED)
+    return Summary(
+        made_at=now or events[-1].at,
+        run_id=state.run_id,
+        mode=state.mode,
+        watermark=watermark(state.mode),
+        headline=verdict.headline(state, until),
+        ongoing=state.ended is None,
+        ended=state.ended,
+        ended_why=state.ended_why,
+        exit_code=code,
+        exit_meaning="" if state.ended is None else code.meaning,
+        runbook=plan.runbook,
+        title=plan.title,
+        service=plan.service,
+        service_title=plan.service_title,
+        sla=plan.sla,
+        reason=state.reason,
+        truths=verdict.truths(state),
+        next_commands=verdict.next_commands(state),
+        rto=rto,
+        rpo=rpo,
+        yearly_budget_used=rto.actual_s / verdict.YEARLY_BUDGET_S if plan.sla and rto.actual_s is not None else None,
+        unprotected=findings.unprotected(state, until if now is None else max(now, until)),
+        timezone=plan.timezone,
+        clock=_clock(state),
+        elapsed=elapsed(events, plan=plan, outage=outage.at if outage else None, until=until),
+        sessions=_sessions(events),
+        decisions=findings.decisions(events, state),
+        proofs=findings.proofs(state),
+        deviations=findings.deviations(events, state, steps, rto=rto, rpo=rpo),
+        limits=findings.limits(state, rto=rto, rpo=rpo),
+        steps=steps,
+        inputs=given(plan.inputs),
+        runbook_source=_document(plan.runbook_source),
+        inventory_source=_document(plan.inventory_source),
+        plan_digest=state.plan_digest,
+        drctl_version=plan.drctl_version,
+        chain=Chain(
+            events=len(events), head=events[-1].sha256, first_at=events[0].at, last_at=events[-1].at
+        ),
+    )  # fmt: skip
+
+
+def watermark(mode: Mode) -> str:
+    """What stands on every page of a report."""
+    exercise = "" if mode is Mode.REAL else " - an exercise" if mode is Mode.DRILL else " - not an exercise"
+    return f"{mode.value.upper()}{exercise}"
+
+
+def local_time(instant: datetime, timezone: str) -> str:
+    """An instant in the plan's timezone, ``2026-11-23 03:12:00 SAST``; UTC where that timezone is not known."""
+    try:
+        zone = ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def _objective(reading: Reading, *, note: str) -> Objective:
+    return Objective(
+        target_s=reading.target_s,
+        actual_s=reading.actual_s,
+        verdict=reading.verdict,
+        basis=reading.basis,
+        note=note,
+    )
+
+
+def _clock(state: RunState) -> tuple[ClockRow, ...]:
+    """The points in time order; equal ones in the order in which such points come."""
+    order = list(Mark)
+    rows = sorted(state.clock.items(), key=lambda item: (item[1].at, order.index(item[0])))
+    timezone = state.the_plan.timezone
+    return tuple(
+        ClockRow(mark=mark, at=point.at, local=local_time(point.at, timezone), source=point.source)
+        for mark, point in rows
+    )
+
+
+def _sessions(events: Sequence[Event]) -> tuple[Session, ...]:
+    return tuple(
+        Session(
+            began_at=event.at,
+            operator=event.body.operator,
+            controller=event.body.controller,
+            pid=event.body.pid,
+            interactive=event.body.interactive,
+            resumed=isinstance(event.body, ev.RunResumed),
+        )
+        for event in events
+        if isinstance(event.body, ev.RunStarted | ev.RunResumed)
+    )
+
+
+def _document(source: Source) -> Document:
+    return Document(path=source.path, sha256=source.sha256)

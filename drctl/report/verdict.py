@@ -1,0 +1,186 @@
+"""What a run comes to: the exit code, one sentence, and what to type next. Pure functions of the state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from drctl.engine import objectives
+from drctl.engine.objectives import Reading, Verdict
+from drctl.engine.state import RunState, targets_of
+from drctl.errors import ExitCode
+from drctl.model.events import Ended, Outcome, Question
+from drctl.model.plan import Approval, Mark, Mode, Step, Wait
+
+YEARLY_BUDGET_S = 8.76 * 3600  # a year's 99.9 %, as TaskFlow's SLA states it
+NIGHTLY_NOTE = (
+    "A nightly 02:00 full backup alone breaks a 24 h RPO every night, from 02:00 until its copy is at the other site."
+)
+
+DAY_S = 86_400.0
+
+
+def nightly_note(target_s: float | None) -> str:
+    """TaskFlow's warning, wherever an RPO is shown that a nightly backup cannot keep."""
+    return NIGHTLY_NOTE if target_s is not None and target_s <= DAY_S else ""
+
+
+def exercise(state: RunState) -> bool:
+    """Only a drill and a real run change anything, so only they have an RTO and an RPO."""
+    return state.mode in (Mode.DRILL, Mode.REAL)
+
+
+def rto(state: RunState, now: datetime) -> Reading:
+    """The RTO. A paused run has not ended the outage, so its clock goes on to ``now``."""
+    if not exercise(state):
+        return _only_thought(state.the_plan.objectives.rto_s, state)
+    if state.ended is Ended.PAUSED:
+        state = replace(state, ended=None, ended_at=None)
+    return objectives.rto(state, now)
+
+
+def rpo(state: RunState) -> Reading:
+    """The RPO. Until the service is restored it is only what would be lost, and is neither met nor missed."""
+    reading = objectives.rpo(state)
+    if not exercise(state):
+        if reading.actual_s is None:
+            return _only_thought(state.the_plan.objectives.rpo_s, state)
+        return replace(reading, verdict=Verdict.NOT_MEASURED, basis=f"{reading.basis}; nothing was recovered")
+    restores = any(s.mark is Mark.SERVICE_RESTORED for s in state.the_plan.steps())
+    if reading.actual_s is None or not restores or Mark.SERVICE_RESTORED in state.clock:
+        return reading
+    if state.ended in (None, Ended.PAUSED):
+        return replace(reading, verdict=Verdict.RUNNING, basis=f"{reading.basis}; the service is not restored yet")
+    return replace(reading, verdict=Verdict.NOT_MEASURED, basis=f"{reading.basis}; the service was not restored")
+
+
+def _only_thought(target_s: float | None, state: RunState) -> Reading:
+    basis = f"a run in {state.mode} mode recovers nothing"
+    return Reading(target_s=target_s, actual_s=None, verdict=Verdict.NOT_MEASURED, basis=basis)
+
+
+def missed(state: RunState, now: datetime) -> tuple[str, ...]:
+    """The names of the objectives that were missed."""
+    readings = (("RTO", rto(state, now)), ("RPO", rpo(state)))
+    return tuple(name for name, reading in readings if reading.verdict is Verdict.MISSED)
+
+
+def exit_code(state: RunState) -> ExitCode:
+    """What the shell sees of a run. One that still goes on has nobody to carry it on from here: it needs a person."""
+    match state.ended:
+        case Ended.DONE:
+            late = state.last_at is not None and missed(state, state.last_at)
+            return ExitCode.OBJECTIVE_MISSED if late else ExitCode.DONE
+        case Ended.FAILED:
+            return ExitCode.STEP_FAILED
+        case Ended.NO_GO:
+            return ExitCode.NO_GO
+        case Ended.ABORTED:
+            return ExitCode.ABORTED
+        case Ended.PAUSED if state.stop is not None and state.stop.how == "SIGINT":
+            return ExitCode.INTERRUPTED
+        case Ended.PAUSED if state.stop is not None and state.stop.how in ("SIGTERM", "SIGHUP"):
+            return ExitCode.TERMINATED
+        case _:
+            return ExitCode.NEEDS_A_PERSON
+
+
+def in_doubt(state: RunState) -> tuple[str, ...]:
+    """Steps of which nobody knows whether they were done, as ``step on host``."""
+    return tuple(
+        f"{t.step} on {t.host}" if t.host else t.step
+        for t, s in state.targets.items()
+        if s.outcome is None and s.doubt
+    )
+
+
+def headline(state: RunState, now: datetime) -> str:
+    """One sentence that says how the run stands."""
+    late = missed(state, now)
+    match state.ended:
+        case None:
+            done, total = objectives.steps_done(state)
+            return f"STILL GOING ON: {done} of {total} steps are over"
+        case Ended.DONE if not exercise(state):
+            return f"DONE: a run in {state.mode} mode, nothing was changed"
+        case Ended.DONE if late:
+            return f"RECOVERED, BUT THE {' AND THE '.join(late)} {'WAS' if len(late) == 1 else 'WERE'} MISSED"
+        case Ended.DONE:
+            return "DONE: no objective was missed"
+        case Ended.FAILED:
+            return f"FAILED: {state.ended_why or 'a step failed'}"
+        case Ended.NO_GO:
+            return f"NO-GO: nothing was changed, {state.ended_why} said no"
+        case Ended.ABORTED:
+            return f"ABORTED by {state.ended_why}"
+        case Ended.PAUSED:
+            return f"PAUSED: {state.ended_why or 'it can be resumed'}"
+
+
+def outcome_of(state: RunState, step: Step) -> Outcome | None:
+    """The step's outcome over its hosts; in doubt while any host of it is."""
+    if any(state.target(t).doubt and state.target(t).outcome is None for t in targets_of(step)):
+        return Outcome.IN_DOUBT
+    return state.step_outcome(step)
+
+
+def truths(state: RunState) -> tuple[str, ...]:
+    """What is true of the systems now, in sentences, as far as the events say: for errors, prompts and reports."""
+    plan = state.the_plan
+    if not exercise(state):
+        return (f"nothing was changed: this is a run in {state.mode} mode",)
+    acting = [s for s in plan.steps() if not s.read_only and not isinstance(s.action, Approval | Wait)]
+    changed = [s.id for s in acting if state.step_outcome(s) is Outcome.SUCCEEDED]
+    doubtful = in_doubt(state)
+    said = [f"done: {', '.join(changed)}"] if changed else [] if doubtful else ["nothing was changed"]
+    if doubtful:
+        said.append(f"in doubt: {', '.join(doubtful)}")
+    failed = [s.id for s in plan.steps() if state.step_outcome(s) is Outcome.FAILED]
+    if failed:
+        said.append(f"failed: {', '.join(failed)}")
+    if Mark.SERVICE_RESTORED in state.clock:
+        said.append("the service is restored")
+    elif any(s.mark is Mark.SERVICE_RESTORED for s in plan.steps()):
+        said.append("the service is not restored")
+    for fact in dict.fromkeys(s.proves for s in plan.steps() if s.proves):
+        vouched = next((o for o in state.overrides if o.fact == fact), None)
+        if vouched:
+            said.append(f"{fact}: not proved, {vouched.who or 'nobody'} vouched for it")
+        else:
+            said.append(f"{fact}: {'proved' if state.proved(fact) else 'not proved'}")
+    return tuple(said)
+
+
+def next_commands(state: RunState) -> tuple[str, ...]:
+    """What to type next, the most useful first."""
+    run, service = state.run_id, state.the_plan.service
+    report = f"drctl report {run}"
+    match state.ended:
+        case None:
+            return (f"drctl watch {run}", f"drctl resume {run}", report)
+        case Ended.PAUSED:
+            return (f"drctl resume {run}", f"drctl abort {run}", report)
+        case Ended.DONE:
+            unprotected = exercise(state) and Mark.SERVICE_RESTORED in state.clock and Mark.PROTECTED not in state.clock
+            return (report, f"drctl evidence {run}", *((f"drctl status {service}",) if unprotected else ()))
+        case Ended.NO_GO | Ended.FAILED | Ended.ABORTED:
+            return (*hints(state), report)
+
+
+def hints(state: RunState) -> tuple[str, ...]:
+    """What the runbook says to type when the steps that failed say no."""
+    failed = [s for s in state.the_plan.steps() if state.step_outcome(s) is Outcome.FAILED]
+    return tuple(dict.fromkeys(s.failure_hint for s in failed if s.failure_hint))
+
+
+def waiting_for(state: RunState) -> str:
+    """Who the run waits for, in words; empty when it waits for nobody."""
+    if state.question is None:
+        return ""
+    names = {
+        Question.APPROVAL: "an approval",
+        Question.FAILED: "a decision about a failed step",
+        Question.IN_DOUBT: "a decision about a step in doubt",
+        Question.OVERRIDE: "an override",
+    }
+    return f"{names[state.question.question]} ({state.question.step})"

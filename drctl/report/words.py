@@ -1,0 +1,116 @@
+"""Phrases that every format of a report has in common."""
+
+from __future__ import annotations
+
+from drctl.engine.objectives import Verdict
+from drctl.model.events import Act, Outcome
+from drctl.model.plan import Mark
+from drctl.model.units import format_duration
+from drctl.report.facts import Command, Decision, Given, HostRow, Objective, StepRow, Unprotected
+from drctl.report.timing import Elapsed
+
+MARKS = {
+    Mark.OUTAGE_STARTED: "outage started",
+    Mark.DETECTED: "detected",
+    Mark.DECLARED: "declared",
+    Mark.SERVICE_RESTORED: "service restored",
+    Mark.PROTECTED: "protected again",
+}
+NOT_BEGUN = "not begun"
+UNDER_WAY = "under way"
+
+
+def amount(seconds: float | None) -> str:
+    """A duration, or a dash for one that is not known."""
+    return "-" if seconds is None else format_duration(seconds)
+
+
+def objective(name: str, reading: Objective) -> str:
+    """``RTO  MET  54m 22s of 4h 00m``."""
+    target = "no target" if reading.target_s is None else format_duration(reading.target_s)
+    if reading.verdict is Verdict.NOT_MEASURED:
+        known = "" if reading.actual_s is None else f", {format_duration(reading.actual_s)} so far as known"
+        return f"{name} NOT MEASURED (target {target}{known})"
+    word = {Verdict.RUNNING: "RUNNING" if name == "RTO" else "OPEN"}.get(reading.verdict, reading.verdict.upper())
+    return f"{name} {word} {amount(reading.actual_s)} of {target}"
+
+
+def outcome(found: Outcome | None, *, begun: bool) -> str:
+    """An outcome in capitals where a person has to look."""
+    if found is None:
+        return UNDER_WAY if begun else NOT_BEGUN
+    return {Outcome.FAILED: "FAILED", Outcome.IN_DOUBT: "IN DOUBT"}.get(found, found.value)
+
+
+def step_outcome(step: StepRow) -> str:
+    """The outcome of a step over its hosts."""
+    return outcome(step.outcome, begun=any(h.started_at for h in step.hosts))
+
+
+def host_outcome(host: HostRow) -> str:
+    return outcome(host.outcome, begun=host.started_at is not None)
+
+
+def against_expected(duration_s: float | None, expected_s: float | None) -> str:
+    """``12m 22s (expected 10m 00s)``."""
+    if duration_s is None:
+        return ""
+    return format_duration(duration_s) + ("" if expected_s is None else f" (expected {format_duration(expected_s)})")
+
+
+def unprotected(found: Unprotected, *, since: str, until: str) -> str:
+    """When the service ran on one copy only."""
+    if found.until is None:
+        return f"UNPROTECTED since {since} ({format_duration(found.duration_s)}): no second copy can take over"
+    return f"unprotected from {since} to {until} ({format_duration(found.duration_s)})"
+
+
+def budget(share: float) -> str:
+    """The share of a year's 99.9 % that the outage used."""
+    return f"{share:.0%} of the yearly 99.9 % budget (8.76 h) was used by this outage"
+
+
+def elapsed(spent: Elapsed) -> tuple[tuple[str, float], ...]:
+    """The parts of the elapsed time that are worth a line, with their names."""
+    parts = (
+        ("before the run (detection, decision)", spent.before_run_s or 0.0),
+        ("automation", spent.automation_s),
+        ("waiting for people", spent.people_s),
+        ("retries", spent.retries_s),
+        ("paused", spent.paused_s),
+        ("drctl dead", spent.drctl_dead_s),
+        ("idle", spent.idle_s),
+    )
+    return tuple((name, seconds) for name, seconds in parts if seconds >= 0.05)
+
+
+def decision(taken: Decision) -> str:
+    """What was decided, by whom, and why."""
+    about = f"{taken.step}@{taken.host}" if taken.host else taken.step
+    fact = f" of {taken.fact}" if taken.fact else ""
+    why = f": {taken.why}" if taken.why else ""
+    who = taken.who or "nobody was there, so"
+    return f"{taken.question}{fact} for {about}: {who} said {taken.answer}{why}"
+
+
+def variable(found: Given) -> str:
+    """``name=value``, or the reference of a secret."""
+    return f"{found.name}=<secret {found.secret}>" if found.secret is not None else f"{found.name}={found.text}"
+
+
+def where(command: Command, host: str) -> str:
+    """Where a command ran and as whom."""
+    if command.kind in ("http", "tcp"):
+        return "from the operator's machine"
+    place = f"on {host}" if host and not command.local else "on the operator's machine"
+    return f"{place} as {command.become}" if command.become else place
+
+
+def act(found: Act) -> str:
+    """What an attempt was for."""
+    return {
+        Act.UNLESS: "is it done already?",
+        Act.RUN: "run",
+        Act.SETTLE: "what became of it?",
+        Act.VERIFY: "verify",
+    }[found]

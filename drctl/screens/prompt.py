@@ -1,0 +1,148 @@
+"""The person at the terminal: what they need to know to decide, what they can say, and what they said."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from drctl.engine.ports import Answer
+from drctl.engine.state import RunState
+from drctl.model.events import PersonAsked, Question
+from drctl.model.plan import Mode
+from drctl.report import verdict
+from drctl.report.harmless import one_line, tail_lines
+from drctl.screens.terminal import Terminal
+
+FACT_LINES = 12
+_MEANING = {
+    (Question.APPROVAL, "yes"): "go on",
+    (Question.APPROVAL, "no"): "abort the run",
+    (Question.FAILED, "retry"): "try it again",
+    (Question.FAILED, "skip"): "go on without it",
+    (Question.IN_DOUBT, "succeeded"): "you looked, and it was done",
+    (Question.IN_DOUBT, "run_again"): "you looked, and it was not done: send it again",
+    (Question.OVERRIDE, "override"): "you vouch for the fact yourself; it goes into the evidence",
+}
+_ALWAYS = {"pause": "stop here; drctl resume goes on", "abort": "give the run up; what always runs still does"}
+_WANT_A_REASON = ("override", "skip", "succeeded", "abort", "no")
+
+
+class TerminalPerson:
+    """Asks whoever sits at the terminal. The end of the input, Ctrl-C and a stopping run mean "pause"."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        *,
+        suspended: Callable[[], AbstractContextManager[None]] = nullcontext,
+        stopping: Callable[[], bool] = lambda: False,
+        who: str | None = None,
+    ) -> None:
+        """``suspended`` takes a live screen out of the way; ``stopping`` says that a signal has come."""
+        self._terminal = terminal
+        self._suspended = suspended
+        self._stopping = stopping
+        self.who = who if who is not None else login()
+
+    def decide(self, question: PersonAsked, state: RunState) -> Answer:
+        """The person's answer, with a reason where one matters."""
+        with self._suspended():
+            self._terminal.forget_what_was_typed()
+            for line in question_lines(question, state, width=self._terminal.columns):
+                self._terminal.say(line)
+            return self._answer(question, state)
+
+    def _answer(self, question: PersonAsked, state: RunState) -> Answer:
+        pause = Answer(answer="pause", who=self.who)
+        while True:
+            said = self._ask(f"{', '.join(question.answers)}? ")
+            if said is None:
+                return pause
+            chosen = choice(said, question.answers)
+            if chosen is None:
+                self._terminal.say(f"Please answer one of: {', '.join(question.answers)}.")
+                continue
+            if chosen == "override" and not self._vouches(state.the_plan.step(question.step).requires or ""):
+                continue
+            why = ""
+            if chosen in _WANT_A_REASON:
+                reason = self._reason()
+                if reason is None:
+                    return pause
+                why = reason
+            return Answer(answer=chosen, who=self.who, why=why)
+
+    def _ask(self, prompt: str) -> str | None:
+        return self._terminal.ask(prompt, stopping=self._stopping)
+
+    def _vouches(self, fact: str) -> bool:
+        """Typing the fact in full is slow on purpose: two primaries cost more than ten seconds."""
+        said = self._ask(f"Nothing proved it. Type {fact} to vouch for it: ")
+        if said == fact:
+            return True
+        self._terminal.say("That is not it; nothing was decided.")
+        return False
+
+    def _reason(self) -> str | None:
+        while (said := self._ask("Why? It goes into the report: ")) is not None:
+            if said:
+                return said
+        return None
+
+    def confirm_service(self, service: str, mode: Mode, facts: Iterable[str]) -> bool:
+        """Whether the person typed the service's name. Anything else is a no."""
+        with self._suspended():
+            self._terminal.forget_what_was_typed()
+            self._terminal.say()
+            self._terminal.say(f"{mode.value.upper()} run of {one_line(service)}")
+            for fact in facts:
+                for line in _wrapped(fact, self._terminal.columns):
+                    self._terminal.say(line)
+            said = self._ask(f"Type {one_line(service)} to begin, anything else to leave: ")
+            return said == service
+
+
+def question_lines(question: PersonAsked, state: RunState, *, width: int) -> list[str]:
+    """The question as it is put: what it is about, what is true now, and what can be said."""
+    lines = ["", "─" * min(width, 100)]
+    lines += _plain_wrapped(f"{state.mode.value.upper()} run of {state.the_plan.service}: {question.prompt}", width)
+    for fact in question.facts:
+        lines += [f"  | {line}"[: max(20, width)] for line in tail_lines(fact, FACT_LINES)]
+    lines.append("True of the systems now:")
+    for truth in verdict.truths(state):
+        lines += _wrapped(truth, width)
+    lines.append("You can answer:")
+    for answer in question.answers:
+        meaning = _MEANING.get((question.question, answer)) or _ALWAYS.get(answer, "")
+        lines += _plain_wrapped(f"  {answer[:1]}, {answer}: {meaning}".rstrip(": "), width, hang="     ")
+    return lines
+
+
+def choice(said: str, answers: Sequence[str]) -> str | None:
+    """The answer that was meant: the word, or any beginning of it that fits no other."""
+    wanted = said.strip().lower().replace(" ", "_").replace("-", "_")
+    if wanted in answers:
+        return wanted
+    found = [a for a in answers if wanted and a.startswith(wanted)]
+    return found[0] if len(found) == 1 else None
+
+
+def login() -> str:
+    """``name@machine`` of whoever runs drctl."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # no such user, as in a bare container
+        name = "unknown"
+    return f"{name}@{socket.gethostname()}"
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return _plain_wrapped(f"  - {one_line(text)}", width, hang="    ")
+
+
+def _plain_wrapped(text: str, width: int, *, hang: str = "  ") -> list[str]:
+    lead = text[: len(text) - len(text.lstrip())]
+    return textwrap.wrap(one_line(text), max(20, width), initial_indent=lead, subsequent_indent=hang)
