@@ -203,6 +203,7 @@ class StepText(Written):
     last_write: VariableName | None = None
     proves: VariableName | None = None
     requires: VariableName | None = None
+    unless_proved: VariableName | None = None
     failure_hint: str = ""
 
 

@@ -102,6 +102,7 @@ class StepMaker:
             last_write=written.last_write,
             proves=written.proves,
             requires=written.requires,
+            unless_proved=written.unless_proved,
             failure_hint=hint,
         )
 

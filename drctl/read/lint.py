@@ -19,7 +19,9 @@ _APPLIES: dict[str, frozenset[str]] = {
     "retry": frozenset({"run", "local", "http", "tcp"}),
     "unless": frozenset({"run", "local", "http"}),
     "expect": frozenset({"run", "local"}),
-    "capture": frozenset({"run", "local"}),
+    "capture": frozenset({"run", "local", "http"}),
+    "verify": frozenset({"run", "local", "http", "tcp", "wait"}),
+    "timeout": frozenset({"run", "local", "http", "tcp"}),
     "idempotent": frozenset({"run", "local", "http"}),
     "sensitive": frozenset({"run", "local"}),
 }

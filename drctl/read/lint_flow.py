@@ -90,17 +90,16 @@ def _limit(document: Document[Runbook], placed: Placed, earlier: dict[str, str])
 
 
 def _facts(placed: Placed, places: Places, steps: Sequence[Placed]) -> Iterator[Diagnostic]:
-    fact = placed.step.requires
-    if fact is None:
-        return
     proved = {other.step.proves for other in steps if other.stage < placed.stage and other.step.proves}
-    if fact in proved:
-        return
-    later = [other.step.id for other in steps if other.step.proves == fact]
-    hint = f"{listed(later)} proves it, but not before this step" if later else f"proved so far: {listed(proved)}"
-    yield places.problem(
-        (*placed.path, "requires"), f"no earlier step proves {quoted(fact)}{did_you_mean(fact, proved)}", hint=hint
-    )
+    for word in ("requires", "unless_proved"):
+        fact = getattr(placed.step, word)
+        if fact is None or fact in proved:
+            continue
+        later = [other.step.id for other in steps if other.step.proves == fact]
+        hint = f"{listed(later)} proves it, but not before this step" if later else f"proved so far: {listed(proved)}"
+        yield places.problem(
+            (*placed.path, word), f"no earlier step proves {quoted(fact)}{did_you_mean(fact, proved)}", hint=hint
+        )
 
 
 def _too_early(
