@@ -65,11 +65,15 @@ def missed(state: RunState, now: datetime) -> tuple[str, ...]:
     return tuple(name for name, reading in readings if reading.verdict is Verdict.MISSED)
 
 
-def exit_code(state: RunState) -> ExitCode:
-    """What the shell sees of a run. One that still goes on has nobody to carry it on from here: it needs a person."""
+def exit_code(state: RunState, now: datetime | None = None) -> ExitCode:
+    """What the shell sees of a run. One that still goes on has nobody to carry it on from here: it needs a person.
+
+    ``now`` is the run's last event when it is not given; a run that is over does not change with it.
+    """
+    at = now or state.last_at
     match state.ended:
         case Ended.DONE:
-            late = state.last_at is not None and missed(state, state.last_at)
+            late = at is not None and missed(state, at)
             return ExitCode.OBJECTIVE_MISSED if late else ExitCode.DONE
         case Ended.FAILED:
             return ExitCode.STEP_FAILED
