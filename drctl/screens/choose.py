@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -16,18 +15,17 @@ def choose(
     *,
     stdout: TextIO,
     stderr: TextIO,
+    environ: Mapping[str, str],
     clock: Clock,
-    json: bool = False,
+    as_json: bool = False,
     plain: bool = False,
-    environ: Mapping[str, str] | None = None,
 ) -> Screen:
     """JSON lines on standard output when asked for; else the live screen on a terminal, and plain lines elsewhere.
 
     Progress goes to standard error, so that standard output holds data only. ``NO_COLOR`` keeps the live screen and
     takes its colours; FORCE_COLOR is not looked at, as cursor codes in a log help nobody.
     """
-    environ = os.environ if environ is None else environ
-    if json:
+    if as_json:
         return NdjsonScreen(stdout)
     if plain or not can_be_live(stderr, environ):
         return LinesScreen(stderr)

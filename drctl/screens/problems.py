@@ -9,21 +9,19 @@ from typing import TextIO
 from drctl.errors import DrctlError
 from drctl.model.events import JsonObject
 from drctl.report.harmless import visible
+from drctl.screens.base import write
 
 _RED, _PLAIN = "\x1b[1;31m", "\x1b[0m"
 
 
-def render_error(error: DrctlError, *, color: bool = False, as_json: bool = False) -> str:
-    """The error in lines without a last line end, the first in red with ``color``; or as one line of JSON."""
-    if as_json:
-        return json.dumps(json_of(error), sort_keys=True)
-    first = f"error: {visible(error.message)}"
-    lines = [f"{_RED}{first}{_PLAIN}" if color else first]
+def text(error: DrctlError) -> str:
+    """The error in lines; the first begins with ``error:``."""
+    lines = [f"error: {visible(error.message)}"]
     if error.where:
         lines.append(f"  at {visible(error.where)}")
     lines += _labelled("Now: ", error.state)
     lines += _labelled("Next:", error.hint)
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 def _labelled(label: str, said: str) -> list[str]:
@@ -31,7 +29,7 @@ def _labelled(label: str, said: str) -> list[str]:
     return [f"  {label if n == 0 else ' ' * len(label)} {part}" for n, part in enumerate(parts)]
 
 
-def json_of(error: DrctlError) -> JsonObject:
+def as_json(error: DrctlError) -> JsonObject:
     """The error for programs; the keys are those of ``docs/reference/report.md``."""
     return {
         "type": "error",
@@ -43,6 +41,18 @@ def json_of(error: DrctlError) -> JsonObject:
     }
 
 
+def show(error: DrctlError, stream: TextIO, *, environ: Mapping[str, str], as_json_line: bool = False) -> None:
+    """Write the error to a stream, its first line in red when that is a terminal that shows colours."""
+    if as_json_line:
+        write(stream, json.dumps(as_json(error), sort_keys=True) + "\n")
+        return
+    said = text(error)
+    if colours(stream, environ):
+        first, rest = said.split("\n", 1)
+        said = f"{_RED}{first}{_PLAIN}\n{rest}"
+    write(stream, said)
+
+
 def colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether a stream is a terminal that shows colours to a person who wants them."""
+    """Whether a stream is a terminal that shows colours and a person who wants them."""
     return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"

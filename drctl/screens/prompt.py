@@ -8,13 +8,13 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from drctl.engine.ports import Answer, Person
+from drctl.engine.ports import Answer
 from drctl.engine.state import RunState
 from drctl.model.events import PersonAsked, Question
 from drctl.model.plan import Mode
 from drctl.report import verdict
 from drctl.report.harmless import one_line, tail_lines
-from drctl.screens.terminal import Terminal, open_terminal
+from drctl.screens.terminal import Terminal
 
 FACT_LINES = 12
 _MEANING = {
@@ -35,49 +35,25 @@ class TerminalPerson:
 
     def __init__(
         self,
-        terminal: Terminal | None = None,
+        terminal: Terminal,
         *,
-        beforehand: Person | None = None,
         suspended: Callable[[], AbstractContextManager[None]] = nullcontext,
         stopping: Callable[[], bool] = lambda: False,
         who: str | None = None,
     ) -> None:
-        """``beforehand`` knows what flags have decided already; what has a name under it is not asked again.
-
-        ``suspended`` takes a live screen out of the way; ``stopping`` says that a signal has come.
-        """
+        """``suspended`` takes a live screen out of the way; ``stopping`` says that a signal has come."""
         self._terminal = terminal
-        self._beforehand = beforehand
         self._suspended = suspended
         self._stopping = stopping
         self.who = who if who is not None else login()
 
     def decide(self, question: PersonAsked, state: RunState) -> Answer:
-        """The person's answer, with a reason where one matters; nobody's default when the terminal is gone."""
-        if self._beforehand is not None:
-            known = self._beforehand.decide(question, state)
-            if known.who:
-                return known
-        self._terminal = self._terminal or open_terminal()
-        if self._terminal is None:
-            return Answer(answer=question.unattended)
+        """The person's answer, with a reason where one matters."""
         with self._suspended():
-            return _Asker(self._terminal, self._stopping, self.who).decide(question, state)
-
-
-class _Asker:
-    """One question, from showing it to its answer."""
-
-    def __init__(self, terminal: Terminal, stopping: Callable[[], bool], who: str) -> None:
-        self._terminal = terminal
-        self._stopping = stopping
-        self.who = who
-
-    def decide(self, question: PersonAsked, state: RunState) -> Answer:
-        self._terminal.forget_what_was_typed()
-        for line in question_lines(question, state, width=self._terminal.columns):
-            self._terminal.say(line)
-        return self._answer(question, state)
+            self._terminal.forget_what_was_typed()
+            for line in question_lines(question, state, width=self._terminal.columns):
+                self._terminal.say(line)
+            return self._answer(question, state)
 
     def _answer(self, question: PersonAsked, state: RunState) -> Answer:
         pause = Answer(answer="pause", who=self.who)
@@ -116,28 +92,17 @@ class _Asker:
                 return said
         return None
 
-
-def can_ask() -> bool:
-    """Whether there is a terminal with somebody at it."""
-    terminal = open_terminal()
-    if terminal is None:
-        return False
-    terminal.close()
-    return True
-
-
-def confirm_service(service: str, mode: Mode, facts: Iterable[str], *, terminal: Terminal | None = None) -> bool:
-    """Whether the person typed the service's name. Anything else, and nobody there, is a no."""
-    terminal = terminal or open_terminal()
-    if terminal is None:
-        return False
-    terminal.forget_what_was_typed()
-    terminal.say()
-    terminal.say(f"{mode.value.upper()} run of {one_line(service)}")
-    for fact in facts:
-        for line in _wrapped(fact, terminal.columns):
-            terminal.say(line)
-    return terminal.ask(f"Type {one_line(service)} to begin, anything else to leave: ") == service
+    def confirm_service(self, service: str, mode: Mode, facts: Iterable[str]) -> bool:
+        """Whether the person typed the service's name. Anything else is a no."""
+        with self._suspended():
+            self._terminal.forget_what_was_typed()
+            self._terminal.say()
+            self._terminal.say(f"{mode.value.upper()} run of {one_line(service)}")
+            for fact in facts:
+                for line in _wrapped(fact, self._terminal.columns):
+                    self._terminal.say(line)
+            said = self._ask(f"Type {one_line(service)} to begin, anything else to leave: ")
+            return said == service
 
 
 def question_lines(question: PersonAsked, state: RunState, *, width: int) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from drctl.engine.ports import Answer
+from drctl.engine.ports import Answer, Person
 from drctl.engine.state import RunState
 from drctl.model.events import PersonAsked, Question
 
@@ -12,14 +12,23 @@ from drctl.model.events import PersonAsked, Question
 class UnattendedPerson:
     """Answers an approval of a named step, and an override of a named fact, with the reason that was given.
 
-    Whatever else is asked gets the question's own default with an empty ``who``: nobody decided, and the report says so.
+    Whatever else is asked goes to ``otherwise`` when somebody is there, and else gets the question's own default with
+    an empty ``who``: the report says that nobody decided.
     """
 
-    def __init__(self, approvals: Mapping[str, str], overrides: Mapping[str, str], who: str) -> None:
+    def __init__(
+        self,
+        *,
+        approvals: Mapping[str, str],
+        overrides: Mapping[str, str],
+        who: str,
+        otherwise: Person | None = None,
+    ) -> None:
         """``approvals`` map a step's id to the reason, ``overrides`` a fact's name to it."""
         self._approvals = approvals
         self._overrides = overrides
         self._who = who
+        self._otherwise = otherwise
 
     def decide(self, question: PersonAsked, state: RunState) -> Answer:
         match question.question:
@@ -29,4 +38,6 @@ class UnattendedPerson:
                 fact = state.the_plan.step(question.step).requires or ""
                 if fact in self._overrides:
                     return Answer(answer="override", who=self._who, why=self._overrides[fact])
+        if self._otherwise is not None:
+            return self._otherwise.decide(question, state)
         return Answer(answer=question.unattended)
