@@ -19,7 +19,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from drctl.errors import JournalError
-from drctl.model.events import Body, Event, RunEnded, RunStarted
+from drctl.model.events import Body, Ended, Event, RunEnded, RunStarted
 
 FORMAT = 1
 FIRST_PREVIOUS = "0" * 64
@@ -78,11 +78,16 @@ def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunHead:
-    """The ends of a run, which is all that a listing needs."""
+    """What a listing needs of a run, without reading it all."""
 
     run_id: str
-    first: Event
+    service: str
     last: Event
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the run can still go on."""
+        return not isinstance(self.last.body, RunEnded) or self.last.body.ended is Ended.PAUSED
 
 
 class JournalFile:
@@ -194,6 +199,18 @@ class JournalFile:
         rows = self._query("SELECT run_id FROM events WHERE sequence=1 ORDER BY at DESC, run_id DESC")
         return tuple(row[0] for row in rows)
 
+    def heads(self) -> Iterator[RunHead]:
+        """Every run with its last event, the newest first."""
+        rows = self._query(
+            "SELECT first.run_id, json_extract(first.body, '$.plan.service'), "
+            "last.sequence, last.at, last.body, last.previous, last.sha256 "
+            "FROM events AS first JOIN events AS last ON last.run_id = first.run_id "
+            "AND last.sequence = (SELECT max(sequence) FROM events WHERE run_id = first.run_id) "
+            "WHERE first.sequence = 1 ORDER BY first.at DESC, first.run_id DESC"
+        )
+        for run_id, service, *last in rows:
+            yield RunHead(run_id=run_id, service=service, last=self._event(run_id, tuple(last)))
+
     def find(self, part: str | None) -> str:
         """The run of that id, or of that unmistakable beginning or ending; the newest for None.
 
@@ -253,8 +270,3 @@ class RunJournal:
         self.file.insert(event, text)
         self.sequence, self.head = sequence, sha256
         return event
-
-
-def is_open(last: Event) -> bool:
-    """Whether the run that ends in this event can still go on."""
-    return not isinstance(last.body, RunEnded) or last.body.ended.value == "paused"

@@ -1,0 +1,109 @@
+"""The one ``CommandRunner`` that the engine gets: the operator's machine, or a host over SSH."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from drctl.adapters import job as jobs
+from drctl.adapters.local import LocalTransport
+from drctl.adapters.payload import PayloadError, script_text
+from drctl.adapters.secrets import SecretError, SecretResolver
+from drctl.adapters.transport import Transport
+from drctl.engine.ports import CommandResult, Ending, JobName, OutputSink, ShellCommand
+from drctl.model.plan import Endpoint
+
+
+class ClosableTransport(Transport, Protocol):
+    """A way to a host that holds something open."""
+
+    def close(self) -> None:
+        """Let it go."""
+        ...
+
+
+_Way = tuple[str, str, int, str, str | None]
+Connect = Callable[[Endpoint], ClosableTransport]
+
+
+def over_ssh(endpoint: Endpoint) -> ClosableTransport:
+    """A host over SSH, with the usual timings. Fabric is imported here, and only when a host is needed."""
+    from drctl.adapters.ssh.runner import SshTransport
+
+    return SshTransport(endpoint)
+
+
+class Commands:
+    """Runs shell commands, on this machine or over SSH. Safe to use from several threads at once.
+
+    ``secrets`` resolves the references in commands, each time that one is sent. ``local`` and ``connect`` are the
+    ways to this machine and to the hosts. Nothing is raised for a command that could not be sent: that a secret is
+    not there, or a value cannot be sent, is REFUSED, as nothing was run.
+    """
+
+    def __init__(self, secrets: SecretResolver, *, local: Transport | None = None, connect: Connect = over_ssh) -> None:
+        self._secrets = secrets
+        self._local = local or LocalTransport()
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._hosts: dict[_Way, ClosableTransport] = {}
+
+    def probe(
+        self, endpoint: Endpoint | None, command: ShellCommand, *, timeout_s: float, output: OutputSink
+    ) -> CommandResult:
+        """See ``CommandRunner.probe``."""
+        try:
+            script = self._script(command)
+        except (SecretError, PayloadError) as error:
+            return _not_sent(error)
+        return jobs.probe(self._transport(endpoint), script, become=command.become, timeout_s=timeout_s, output=output)
+
+    def job(
+        self,
+        endpoint: Endpoint | None,
+        command: ShellCommand,
+        *,
+        name: JobName,
+        timeout_s: float,
+        output: OutputSink,
+    ) -> CommandResult:
+        """See ``CommandRunner.job``. ``timeout_s`` counts from now, also for a job that was started long ago."""
+        try:
+            script = self._script(command)
+        except (SecretError, PayloadError) as error:
+            return _not_sent(error)
+        directory = jobs.job_directory(name, endpoint.host if endpoint else "")
+        return jobs.job(
+            self._transport(endpoint), command, script, directory=directory, timeout_s=timeout_s, output=output
+        )
+
+    def kill(self, endpoint: Endpoint | None, *, name: JobName, become: str | None) -> CommandResult:
+        """See ``CommandRunner.kill``. A job that was never started cannot be started by that name any more."""
+        directory = jobs.job_directory(name, endpoint.host if endpoint else "")
+        return jobs.kill(self._transport(endpoint), directory=directory, become=become)
+
+    def close(self) -> None:
+        """Let the connections go. Running jobs go on."""
+        with self._lock:
+            hosts = list(self._hosts.values())
+            self._hosts.clear()
+        for host in hosts:
+            host.close()
+
+    def _script(self, command: ShellCommand) -> str:
+        return script_text(command, self._secrets.resolve_all(command.secrets))
+
+    def _transport(self, endpoint: Endpoint | None) -> Transport:
+        if endpoint is None:
+            return self._local
+        way = (endpoint.host, endpoint.address, endpoint.port, endpoint.user, endpoint.ssh_config)
+        with self._lock:
+            if way not in self._hosts:
+                self._hosts[way] = self._connect(endpoint)
+            return self._hosts[way]
+
+
+def _not_sent(error: SecretError | PayloadError) -> CommandResult:
+    detail = error.message if isinstance(error, SecretError) else str(error)
+    return CommandResult(ending=Ending.REFUSED, detail=f"{detail}: nothing was run")

@@ -1,0 +1,264 @@
+# shellcheck shell=sh
+# drctl, on the host: runs probes, starts durable jobs or attaches to them, and ends them.
+#
+# Sent on standard input to "sh -s", with one call of drctl_probe, drctl_job or drctl_kill as its last line. Nothing
+# of it runs before the last line has come whole, so a connection that dies while this is sent has no effect.
+#
+# A job lives in ${XDG_STATE_HOME:-~/.local/state}/drctl/jobs/NAME, and stays there across reboots:
+#   claim    "boot-id pid start-ticks token epoch sha256": whose it is. It is made with ln (link(2)), which is atomic
+#            and fails when the name is taken. As the file is complete before it gets that name, there is no moment
+#            at which a claim has no owner: a starter that is killed before it leaves the name free.
+#   alive.*  a FIFO that the worker holds open for writing. Whoever reads it gets end-of-file when the worker has
+#            gone, however it went: no polling, and no mistake when a process id is used again.
+#   out err  the output.          rc  the exit code, three digits, written once, synced.
+#   killed   why drctl ended it ("timeout" or "kill"), when it did.
+# The script itself is never a file there: it may hold secrets.
+
+# drctl_place NAME: finds the job's directory, and sets job. A user without a home that can be written has it below
+# /var/tmp, which outlives a reboot too; a directory there that is not ours is never used.
+drctl_place() {
+    umask 077
+    case ${XDG_STATE_HOME:-} in
+        /*) jobs=$XDG_STATE_HOME/drctl/jobs ;;
+        *) jobs=${HOME:-/nonexistent}/.local/state/drctl/jobs ;;
+    esac
+    if ! mkdir -p "$jobs" 2>/dev/null || [ ! -w "$jobs" ]; then
+        jobs=/var/tmp/drctl-$(id -u)
+        mkdir "$jobs" 2>/dev/null
+        # shellcheck disable=SC3067 # not in POSIX, and in every shell that a host has as sh
+        if [ -L "$jobs" ] || [ ! -d "$jobs" ] || [ ! -O "$jobs" ]; then
+            why="neither the home of $(id -un) nor /var/tmp can hold drctl's jobs"
+            return 1
+        fi
+        jobs=$jobs/jobs
+        mkdir -p "$jobs" || { why="cannot make $jobs"; return 1; }
+    fi
+    job=$jobs/$1
+    mkdir -p "$job" 2>/dev/null || { why="cannot make $job"; return 1; }
+}
+
+drctl_boot() {
+    boot_now=unknown
+    read -r boot_now </proc/sys/kernel/random/boot_id
+} 2>/dev/null
+
+# The words that drctl reads: a first line on standard output, and the token alone on standard error, so that what a
+# login shell or sudo wrote before is told apart from the script's own output.
+drctl_say() {
+    printf '%s %s\n' "$token" "$*"
+}
+
+# A process in a session (and so a process group) of its own, with the id that the caller sees. Not "&", which would
+# make the script and all that it starts ignore SIGINT, for good.
+drctl_session() {
+    if command -v setsid >/dev/null 2>&1; then
+        exec setsid "$@"
+    elif command -v perl >/dev/null 2>&1; then
+        # shellcheck disable=SC2016 # perl's own variables
+        exec perl -e 'use POSIX (); POSIX::setsid(); exec { $ARGV[0] } @ARGV' "$@"
+    elif command -v python3 >/dev/null 2>&1; then
+        exec python3 -c 'import os, sys; os.setsid(); os.execvp(sys.argv[1], sys.argv[1:])' "$@"
+    fi
+    cat >/dev/null
+    echo "this host has none of setsid, perl and python3: a script cannot be given a process group"
+    exit 1
+}
+
+# drctl_feed TEXT: to a pipe, and never through a program's arguments, where printf is not part of the shell.
+drctl_feed() {
+    case $(command -v printf) in
+        printf) printf '%s\n' "$1" ;;
+        *) cat <<DRCTL_FEED
+$1
+DRCTL_FEED
+            ;;
+    esac
+}
+
+# drctl_members GROUP START: the process ids in the group, zombies left out; none when the process of that id is not
+# the one that started then: the number has been used again, and that group is nobody's business of ours.
+drctl_members() {
+    members=
+    for stat in /proc/[0-9]*/stat; do
+        { read -r line <"$stat"; } 2>/dev/null || continue
+        number=${line%% *}
+        # shellcheck disable=SC2086 # split on purpose; the name of the program, in parentheses, has been taken off
+        set -- "$1" "$2" ${line##*) }
+        if [ "$number" = "$1" ] && [ "${22}" != "$2" ]; then
+            members=
+            return
+        fi
+        if [ "$5" = "$1" ] && [ "$3" != Z ] && [ "$3" != X ]; then
+            members="$members $number"
+        fi
+    done
+}
+
+# drctl_await GROUP START SECONDS: until the group is empty. Signals take effect in milliseconds, or not at all.
+drctl_await() {
+    left=$(($3 * 20))
+    while drctl_members "$1" "$2" && [ -n "$members" ] && [ "$left" -gt 0 ]; do
+        sleep 0.05 2>/dev/null || { sleep 1; left=$((left - 19)); }
+        left=$((left - 1))
+    done
+    [ -z "$members" ]
+}
+
+# drctl_end GROUP START GRACE: TERM, and after GRACE seconds KILL. True when it is seen that nothing of it runs.
+drctl_end() {
+    drctl_members "$1" "$2"
+    [ -n "$members" ] || return 0
+    kill -s TERM -- "-$1" 2>/dev/null
+    drctl_await "$1" "$2" "$3" && return 0
+    kill -s KILL -- "-$1" 2>/dev/null
+    drctl_await "$1" "$2" 5
+}
+
+# drctl_copy FILE FROM: the bytes from the offset FROM to the present end; sets copied to the new offset.
+drctl_copy() {
+    copied=$(wc -c <"$1")
+    copied=$((copied))
+    if [ "$copied" -gt "$2" ]; then
+        tail -c "+$(($2 + 1))" "$1" | head -c "$((copied - $2))"
+    else
+        copied=$2
+    fi
+}
+
+# Where tail cannot watch a process: look, and wait longer each time, up to a second.
+drctl_look() {
+    out_at=$1
+    err_at=$2
+    nap=5
+    over=
+    while :; do
+        drctl_members "$pid" "$start"
+        if [ -e "$job/rc" ] || [ -z "$members" ]; then over=1; fi
+        drctl_copy "$job/out" "$out_at"
+        moved=$((copied - out_at))
+        out_at=$copied
+        drctl_copy "$job/err" "$err_at" >&2
+        moved=$((moved + copied - err_at))
+        err_at=$copied
+        [ -z "$over" ] || return 0
+        if [ "$moved" -gt 0 ]; then nap=5; elif [ "$nap" -lt 100 ]; then nap=$((nap * 2)); fi
+        [ "$nap" -le 100 ] || nap=100
+        sleep "$(printf '%d.%02d' $((nap / 100)) $((nap % 100)))" 2>/dev/null || sleep 1
+    done
+}
+
+# Where tail can: it wakes on each write (inotify). The worker's end closes the FIFO; touch then wakes it at once.
+drctl_watch() {
+    exec 8<>"$alive" # a writer, so that opening it for reading does not wait for one
+    exec 7<"$alive"
+    exec 8>&-
+    cat <&7 >/dev/null &
+    watch=$!
+    exec 7<&-
+    tail -c "+$(($1 + 1))" -s 0.2 --pid="$watch" --follow=name "$job/out" 2>/dev/null &
+    tail_out=$!
+    tail -c "+$(($2 + 1))" -s 0.2 --pid="$watch" --follow=name "$job/err" >&2 2>/dev/null &
+    tail_err=$!
+    wait "$watch"
+    touch "$job/out" "$job/err"
+    wait "$tail_out"
+    wait "$tail_err"
+}
+
+# drctl_follow OUT ERR: the output from these offsets until the job has ended, and then one line of fixed length that
+# says how. Standard input says first whether the job was started by us.
+drctl_follow() {
+    verdict="the job's shell could not be started"
+    read -r verdict
+    case $verdict in
+        started | attached) ;;
+        *) drctl_say refused "$verdict"; return ;;
+    esac
+    boot=''; pid=0; start=0; owner=''
+    read -r boot pid start owner began digest <"$job/claim"
+    drctl_boot
+    drctl_say "$verdict" "$pid" "$start" "$began" "$digest"
+    printf '%s\n' "$token" >&2
+    alive=$job/alive.$owner
+    if [ -e "$job/rc" ] || [ "$boot" != "$boot_now" ] || [ ! -p "$alive" ]; then
+        drctl_copy "$job/out" "$1"
+        drctl_copy "$job/err" "$2" >&2
+    elif tail --pid=$$ -c 0 /dev/null 2>/dev/null; then
+        drctl_watch "$1" "$2"
+    else
+        drctl_look "$1" "$2"
+    fi
+    # Whoever ends a job that can no longer write its exit code writes it in its place, a moment later.
+    tries=200
+    while [ ! -e "$job/rc" ] && [ -e "$job/killed" ] && [ "$boot" = "$boot_now" ] && [ "$tries" -gt 0 ]; do
+        sleep 0.1 2>/dev/null || sleep 1
+        tries=$((tries - 1))
+    done
+    state=lost; code=000; reason=-
+    if [ -e "$job/killed" ]; then read -r reason <"$job/killed"; fi
+    if [ -e "$job/rc" ]; then
+        state=finished
+        read -r code <"$job/rc"
+    elif [ "$boot" != "$boot_now" ]; then
+        state=rebooted
+    fi
+    printf '%s %-8s %3s %-7s\n' "$token" "$state" "$code" "$reason"
+}
+
+# drctl_job NAME TOKEN OUT ERR FEED: start the job of that name, or attach to it.
+drctl_job() {
+    token=$2
+    drctl_place "$1" || { drctl_say refused "$why"; return 0; }
+    if [ -e "$job/claim" ]; then
+        echo attached
+    else
+        drctl_feed "$5" | drctl_session sh -s -- "$job" "$token" 2>&1
+    fi | drctl_follow "$3" "$4"
+}
+
+# drctl_probe TOKEN FEED: run a script in a process group of its own; its exit code is ours.
+drctl_probe() {
+    token=$1
+    drctl_feed "$2" | drctl_session sh -s
+}
+
+# drctl_stop TOKEN GROUP START GRACE: end a probe.
+drctl_stop() {
+    token=$1
+    if drctl_end "$2" "$3" "$4"; then drctl_say gone; else drctl_say left "$members"; fi
+}
+
+# drctl_kill NAME TOKEN REASON GRACE: end a job. A job that was never started gets a claim and an exit code all the
+# same, so that a start which is still on its way (in the buffers of a host that hung) comes too late.
+drctl_kill() {
+    token=$2
+    drctl_place "$1" || { drctl_say refused "$why"; return 0; }
+    drctl_boot
+    mine=$job/claim.$token
+    if [ ! -e "$job/claim" ] && printf '%s 0 0 %s 0 -\n' "$boot_now" "$token" >"$mine"; then
+        : >>"$job/out"
+        : >>"$job/err"
+        ln "$mine" "$job/claim" 2>/dev/null && never=1
+        rm -f "$mine"
+    fi
+    if [ ! -e "$job/claim" ]; then drctl_say refused "cannot write $job"; return 0; fi
+    read -r boot pid start owner began digest <"$job/claim"
+    if [ "$boot" != "$boot_now" ]; then drctl_say gone rebooted; return 0; fi
+    if [ ! -e "$job/rc" ]; then
+        printf '%s\n' "$3" >"$job/killed.$token" && mv "$job/killed.$token" "$job/killed"
+        # It may have ended by itself while we wrote that.
+        if [ -e "$job/rc" ]; then rm -f "$job/killed"; fi
+    fi
+    if [ "$pid" = 0 ] || drctl_end "$pid" "$start" "$4"; then
+        if [ ! -e "$job/rc" ]; then
+            echo 137 >"$job/rc.$token"
+            sync "$job/rc.$token" "$job/claim" 2>/dev/null || sync
+            ln "$job/rc.$token" "$job/rc" 2>/dev/null
+            rm -f "$job/rc.$token"
+            sync "$job" "$jobs" 2>/dev/null || sync
+        fi
+        drctl_say gone ${never:+never}
+    else
+        drctl_say left "$members"
+    fi
+}

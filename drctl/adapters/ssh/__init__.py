@@ -1,0 +1,1 @@
+"""SSH through Fabric. The only place that imports fabric and paramiko, and only when a host is first needed."""

@@ -1,0 +1,205 @@
+"""Shells on a host over SSH: one connection for each host, and the decision when to open it anew."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+from collections.abc import Callable
+
+import paramiko
+
+from drctl.adapters.ssh.connection import Connection, Timings, connect
+from drctl.adapters.ssh.hosts import route_to
+from drctl.adapters.transport import LINGER_S, Exchanged, Limit, Refused, Take, Unreachable, shell_argv
+from drctl.engine.ports import Stream
+from drctl.model.plan import Endpoint
+
+_CHUNK = 65536
+_GONE = (paramiko.SSHException, EOFError, OSError)
+
+
+class SshTransport:
+    """A ``Transport`` to one host. It connects when it is first needed.
+
+    A connection that turns out to be dead is replaced only as long as nothing was sent over it.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, timings: Timings | None = None) -> None:
+        self._endpoint = endpoint
+        self._timings = timings or Timings()
+        self._connecting = threading.Lock()
+        self._connections: list[Connection] = []
+        self._login = endpoint.user
+
+    @property
+    def label(self) -> str:
+        """What people call the machine."""
+        return self._endpoint.host
+
+    def exchange(self, text: bytes, *, become: str | None, take: Take, limit: Limit) -> Exchanged:
+        """See ``Transport``."""
+        connection, channel = self._channel()
+        try:
+            conversation = _Conversation(connection, channel, take)
+            if not conversation.begin(shlex.join(shell_argv(become, self._login))):
+                if connection.alive:
+                    raise Refused(f"{self.label} lets us in and runs no commands: nothing was sent")
+                raise Unreachable(f"{connection.lost_because}, before anything was sent")
+            deadline = time.monotonic() + limit.timeout_s
+            if not (conversation.send(text, limit.timeout_s) and conversation.go_on(deadline)):
+                limit.overdue()
+                conversation.go_on(time.monotonic() + limit.linger_s)
+            return conversation.result()
+        finally:
+            channel.close()
+
+    def close(self) -> None:
+        """Let the connections go."""
+        with self._connecting:
+            connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.close()
+
+    def _channel(self) -> tuple[Connection, paramiko.Channel]:
+        tried: set[int] = set()
+        while True:
+            if found := self._channel_of_open(tried):
+                return found
+            with self._connecting:
+                if any(id(connection) not in tried for connection in self._connections):
+                    continue  # another thread has connected while we waited
+                route = route_to(self._endpoint)
+                self._login = route.user
+                connection = connect(route, self._timings)
+                self._connections = [*self._connections, connection]
+            try:
+                return connection, connection.open_session()
+            except paramiko.ChannelException as error:
+                raise Refused(
+                    f"{self.label} lets us in and opens no session: {error.text}; nothing was sent"
+                ) from error
+            except _GONE as error:
+                self._drop(connection)
+                raise Unreachable(f"{self.label} hung up as soon as it was reached: nothing was sent") from error
+
+    def _channel_of_open(self, tried: set[int]) -> tuple[Connection, paramiko.Channel] | None:
+        for connection in self._connections:
+            if id(connection) in tried:
+                continue
+            tried.add(id(connection))
+            if not connection.alive:
+                self._drop(connection)
+                continue
+            try:
+                return connection, connection.open_session()
+            except paramiko.ChannelException:
+                continue  # as many sessions as the host allows on one connection (MaxSessions)
+            except _GONE:
+                self._drop(connection)
+        return None
+
+    def _drop(self, connection: Connection) -> None:
+        with self._connecting:
+            self._connections = [other for other in self._connections if other is not connection]
+        connection.close()
+
+
+class _Bell:
+    """Rung by both of a channel's buffers and by its status. Paramiko's own waiting looks every 10 ms instead."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    def clear(self) -> None:
+        """A buffer that was read empty says so; the other one may still have something."""
+
+    def wait(self, seconds: float) -> None:
+        self._event.wait(seconds)
+        self._event.clear()
+
+
+class _RingingEvent(threading.Event):
+    def __init__(self, bell: _Bell) -> None:
+        super().__init__()
+        self._bell = bell
+
+    def set(self) -> None:
+        super().set()
+        self._bell.set()
+
+
+class _Conversation:
+    """One command on one channel, in the thread that asked for it."""
+
+    def __init__(self, connection: Connection, channel: paramiko.Channel, take: Take) -> None:
+        self._connection = connection
+        self._channel = channel
+        self._take = take
+        self._bell = _Bell()
+        channel.status_event = _RingingEvent(self._bell)
+        channel.in_buffer.set_event(self._bell)  # type: ignore[arg-type]
+        channel.in_stderr_buffer.set_event(self._bell)  # type: ignore[arg-type]
+
+    def begin(self, command: str) -> bool:
+        """Start the shell, which has nothing to do yet. False when there is none: nothing was sent."""
+        try:
+            self._channel.exec_command(command)
+        except _GONE:
+            return False
+        return True
+
+    def send(self, text: bytes, timeout_s: float) -> bool:
+        """Give it its text. False when it did not take it in time."""
+        self._channel.settimeout(timeout_s)
+        try:
+            self._channel.sendall(text)
+            self._channel.shutdown_write()
+        except TimeoutError:
+            return False
+        except _GONE:
+            pass  # it has ended, or the connection has: the status says which
+        return True
+
+    def go_on(self, deadline: float) -> bool:
+        """Until the shell has ended and all its output is here, or the time is over; False when it is over."""
+        ended_at: float | None = None
+        while True:
+            # Looked at before reading: what came before it is then read.
+            ended = self._channel.status_event.is_set()
+            over = ended and (self._channel.eof_received or self._channel.closed)
+            self._read()
+            if over:
+                return True
+            now = time.monotonic()
+            if ended and ended_at is None:
+                ended_at = now
+            until = deadline if ended_at is None else min(deadline, ended_at + LINGER_S)
+            if now >= until:
+                return ended
+            self._bell.wait(until - now)
+
+    def result(self) -> Exchanged:
+        """How it ended, as far as it has."""
+        if self._channel.exit_status >= 0:
+            return Exchanged(status=self._channel.exit_status)
+        if not self._connection.alive:
+            return Exchanged(status=None, detail=self._connection.lost_because)
+        return Exchanged(status=None, detail=f"the shell on {self._connection.name} ended without an exit code")
+
+    def _read(self) -> None:
+        channel = self._channel
+        streams: tuple[tuple[Stream, Callable[[], bool], Callable[[int], bytes]], ...] = (
+            ("stdout", channel.recv_ready, channel.recv),
+            ("stderr", channel.recv_stderr_ready, channel.recv_stderr),
+        )
+        for stream, ready, receive in streams:
+            while ready():
+                try:
+                    data = receive(_CHUNK)
+                except _GONE:
+                    return  # it could not be acknowledged; the channel closes
+                self._take(stream, data)
