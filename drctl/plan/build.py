@@ -11,7 +11,7 @@ from drctl.model.inventory import Inventory
 from drctl.model.plan import Mode, Objectives, Plan, Stage, Step, Variable
 from drctl.model.runbook import Runbook
 from drctl.plan.hosts import HostWords
-from drctl.plan.inputs import resolve_inputs
+from drctl.plan.inputs import resolve_inputs, some_value
 from drctl.plan.scope import Scope, built_in, variables
 from drctl.plan.steps import StepMaker
 from drctl.read.diagnostics import Diagnostic, errors, in_order, quoted, raise_on_problems
@@ -48,18 +48,20 @@ def build_plan(
     return plan
 
 
-def plan_problems(runbook: RunbookDocument, inventory: InventoryDocument, *, service: str) -> list[Diagnostic]:
-    """What keeps the runbook from fitting the service, whatever its inputs will be.
+def try_plan(
+    runbook: RunbookDocument, inventory: InventoryDocument, *, service: str
+) -> tuple[Plan | None, list[Diagnostic]]:
+    """Whether the runbook fits the service, whatever its inputs will be: a plan to measure, or what is wrong.
 
     Raises:
         UsageError: when there is no such service.
     """
     known_service(inventory, service)
     values = {
-        name: Variable(name=name, text=service if declared.type == "service" else declared.default or "")
+        name: Variable(name=name, text=service if declared.type == "service" else some_value(name, declared))
         for name, declared in runbook.value.inputs.items()
     }
-    return _make(runbook, inventory, service=service, inputs=values, mode=Mode.PLAN, version="")[1]
+    return _make(runbook, inventory, service=service, inputs=values, mode=Mode.PLAN, version="")
 
 
 def known_service(inventory: InventoryDocument, service: str) -> None:
@@ -89,7 +91,7 @@ def _make(
         hosts={name: variables(host.vars) for name, host in world.hosts.items()},
     )
     objectives = _objectives(runbook.value, world, service)
-    words = HostWords(inventory=world, service=service, ssh_config=_ssh_config(inventory))
+    words = HostWords(inventory=world, service=service, ssh_config=ssh_config_of(inventory))
     maker = StepMaker(runbook, chosen, words, scope, objectives)
     steps = list(placed_steps(runbook.value))
     made = [(placed, maker.make(placed, frozenset(captured_types(steps, before=placed.stage)))) for placed in steps]
@@ -130,7 +132,7 @@ def _objectives(runbook: Runbook, inventory: Inventory, service: str) -> Objecti
     )
 
 
-def _ssh_config(inventory: InventoryDocument) -> str | None:
+def ssh_config_of(inventory: InventoryDocument) -> str | None:
     """The file's path: ``~`` is the operator's home, and a relative one is beside the inventory."""
     written = inventory.value.ssh.config
     if written is None:

@@ -1,0 +1,165 @@
+"""``drctl doctor``: is everything there that a run at 3 a.m. will need? Read-only."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import shutil
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drctl.cli.failover import Inventory
+from drctl.cli.settings import Settings
+from drctl.errors import DrctlError, ExitCode
+
+if TYPE_CHECKING:
+    from drctl.adapters.commands import Commands
+    from drctl.model.plan import Endpoint
+
+CLOCK_LIMIT_S = 2.0
+DISK_LIMIT_PERCENT = 90
+
+# One line for each thing; what is printed is data, and is parsed as such.
+_PROBE = r"""
+printf 'time %s\n' "$(date -u +%s.%N)"
+printf 'disk %s\n' "$(df -P / | awk 'NR == 2 { sub("%", "", $5); print $5 }')"
+if sudo -n true 2>/dev/null; then echo 'sudo yes'; else echo 'sudo no'; fi
+for tool in sh awk mkdir mv sync setsid; do command -v "$tool" >/dev/null || printf 'missing %s\n' "$tool"; done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    subject: str
+    good: bool
+    what: str
+    hint: str = ""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    context: typer.Context,
+    inventory: Inventory = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Look at this machine only.")] = False,
+) -> int:
+    """Check this machine, the journal, the documents, and every host of the inventory: ssh, sudo, clock, disk, tools.
+
+    Nothing is changed anywhere. Exit code 1 when something would be missing at 3 a.m.
+
+    Example: drctl doctor --inventory inventories/lab.yml
+    """
+    findings = [*_this_machine(context.obj), *_documents(inventory)]
+    if not offline:
+        findings += _hosts(inventory)
+    if json:
+        typer.echo(jsonlib.dumps([asdict(f) for f in findings], indent=2))
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok' if finding.good else 'NOT OK':7} {finding.subject:22} {finding.what}")
+            if finding.hint and not finding.good:
+                typer.echo(f"{'':7} {'':22} next: {finding.hint}")
+    return ExitCode.DONE if all(f.good for f in findings) else ExitCode.STEP_FAILED
+
+
+def _this_machine(settings: Settings) -> Iterator[Finding]:
+    yield Finding("python", sys.version_info >= (3, 11), sys.version.split()[0])
+    ssh = shutil.which("ssh")
+    yield Finding("ssh", ssh is not None, ssh or "not found", "apt-get install openssh-client")
+    try:
+        settings.journal().close()
+        yield Finding("journal", True, str(settings.state_dir / "journal.db"))
+    except DrctlError as error:
+        yield Finding("journal", False, error.message, error.hint)
+    from drctl.lab.prerequisites import missing_prerequisites
+
+    missing = missing_prerequisites(settings.state_dir)
+    what = "all there" if not missing else "missing: " + ", ".join(m.what for m in missing)
+    yield Finding("lab (optional)", True, what)
+
+
+def _documents(inventory: Path | None) -> Iterator[Finding]:
+    from drctl.read.diagnostics import errors
+    from drctl.read.documents import read_inventory, read_runbook
+    from drctl.read.find import RUNBOOKS, documents_in, find_inventory
+
+    for path in documents_in(RUNBOOKS):
+        problems = errors(read_runbook(path)[1])
+        yield Finding(path.stem, not problems, f"{len(problems)} problems", f"drctl validate {path}")
+    try:
+        path = find_inventory(inventory)
+    except DrctlError as error:
+        yield Finding("inventory", False, error.message, error.hint)
+        return
+    problems = errors(read_inventory(path)[1])
+    yield Finding("inventory", not problems, f"{path}: {len(problems)} problems", f"drctl validate {path}")
+
+
+def _hosts(inventory: Path | None) -> list[Finding]:
+    from drctl.adapters.commands import Commands
+    from drctl.adapters.redact import Redactor
+    from drctl.adapters.secrets import SecretResolver
+    from drctl.plan.build import ssh_config_of
+    from drctl.plan.hosts import HostWords
+    from drctl.read.documents import read_inventory
+    from drctl.read.find import find_inventory
+
+    try:
+        document = read_inventory(find_inventory(inventory))[0]
+    except DrctlError:
+        return []  # said by _documents
+    if document is None:
+        return []
+    words = HostWords(inventory=document.value, service="", ssh_config=ssh_config_of(document))
+    endpoints = [words.endpoint(name, ()) for name in document.value.hosts]
+    commands = Commands(SecretResolver(Redactor()))
+    try:
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            return list(pool.map(lambda endpoint: _host(commands, endpoint), endpoints))
+    finally:
+        commands.close()
+
+
+def _host(commands: Commands, endpoint: Endpoint) -> Finding:
+    from drctl.adapters.clock import SystemClock
+    from drctl.engine.ports import Ending, ShellCommand
+
+    kept: list[bytes] = []
+    clock = SystemClock()
+    before = clock.now().timestamp()
+    result = commands.probe(
+        endpoint, ShellCommand(script=_PROBE), timeout_s=20, output=lambda stream, data: kept.append(data)
+    )
+    middle = (before + clock.now().timestamp()) / 2
+    if result.ending is not Ending.FINISHED:
+        return Finding(endpoint.host, False, f"{result.ending}: {result.detail}", f"ssh {endpoint.host} true")
+    told = [line.split(" ", 1) for line in b"".join(kept).decode("utf-8", "replace").splitlines() if " " in line]
+    facts = {name: value for name, value in told if name != "missing"}
+    problems = [f"{value} is missing" for name, value in told if name == "missing"]
+    offset_s = _number(facts.get("time", "")) - middle
+    if abs(offset_s) > CLOCK_LIMIT_S:
+        problems.append(f"its clock is {offset_s:+.1f} s off")
+    if _number(facts.get("disk", "")) >= DISK_LIMIT_PERCENT:
+        problems.append(f"its disk is {facts['disk']} % full")
+    if facts.get("sudo") != "yes":
+        problems.append("sudo asks for a password")
+    what = f"reached; clock {offset_s:+.2f} s; disk {facts.get('disk', '?')} %; sudo {facts.get('sudo', '?')}"
+    return Finding(endpoint.host, not problems, "; ".join([what, *problems]), f"ssh {endpoint.host}")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

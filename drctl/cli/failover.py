@@ -1,0 +1,125 @@
+"""``drctl failover`` and ``drctl run``: begin a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drctl.cli.order import Order
+
+Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service, as the inventory names it.")]
+Inventory = Annotated[
+    Path | None, typer.Option("--inventory", "-i", envvar="DRCTL_INVENTORY", metavar="FILE", help="The inventory.")
+]
+Inputs = Annotated[list[str] | None, typer.Option("--input", metavar="NAME=VALUE", help="An input of the runbook.")]
+OutageStarted = Annotated[
+    str, typer.Option("--outage-started", metavar="TIME", help="When the outage began; the RTO starts there.")
+]
+Detected = Annotated[str, typer.Option("--detected", metavar="TIME", help="When the outage was noticed.")]
+ReasonText = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why this run: a ticket, a sentence.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Begin without typing the service's name.")]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Ask nothing; what needs a person pauses the run.")]
+Json = Annotated[bool, typer.Option("--json", help="Events as NDJSON on standard output.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Plain lines in place of the live screen.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Render everything, connect to nothing.")]
+Approve = Annotated[
+    list[str] | None, typer.Option("--approve", metavar="STEP=REASON", help="Approve a step beforehand.")
+]
+Override = Annotated[
+    list[str] | None, typer.Option("--override", metavar="FACT=REASON", help="Vouch for a fact that nothing proves.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command("failover")(failover)
+    app.command("run")(run)
+
+
+def failover(
+    context: typer.Context,
+    service: Service,
+    inventory: Inventory = None,
+    inputs: Inputs = None,
+    outage_started: OutageStarted = "",
+    detected: Detected = "",
+    reason: ReasonText = "",
+    yes: Yes = False,
+    no_input: NoInput = False,
+    json: Json = False,
+    plain: Plain = False,
+    dry_run: DryRun = False,
+    approve: Approve = None,
+    override: Override = None,
+) -> int:
+    """Fail a service over to its HA standby, with the RTO and RPO clocks running.
+
+    The runbook is runbooks/failover.yml. A primary that still answers is refused.
+
+    Examples:
+
+      drctl failover taskflow-demo
+
+      drctl failover taskflow-demo --outage-started 2026-11-23T03:12:00+02:00 --reason "INC-4711"
+
+      drctl failover taskflow-demo --dry-run
+    """
+    order = Order(
+        runbook="failover",
+        service=service,
+        inventory=inventory,
+        inputs=inputs or [],
+        outage_started=outage_started,
+        detected=detected,
+        reason=reason,
+        yes=yes,
+        no_input=no_input,
+        json=json,
+        plain=plain,
+        dry_run=dry_run,
+        approve=approve or [],
+        override=override or [],
+    )
+    return order.carry_out(context.obj)
+
+
+def run(
+    context: typer.Context,
+    runbook: Annotated[str, typer.Argument(metavar="RUNBOOK", help="A name in runbooks/, or a file.")],
+    service: Service,
+    inventory: Inventory = None,
+    inputs: Inputs = None,
+    outage_started: OutageStarted = "",
+    detected: Detected = "",
+    reason: ReasonText = "",
+    yes: Yes = False,
+    no_input: NoInput = False,
+    json: Json = False,
+    plain: Plain = False,
+    dry_run: DryRun = False,
+    approve: Approve = None,
+    override: Override = None,
+) -> int:
+    """Carry out any runbook for a service.
+
+    Example: drctl run runbooks/failover.yml taskflow-demo --input name=value
+    """
+    order = Order(
+        runbook=runbook,
+        service=service,
+        inventory=inventory,
+        inputs=inputs or [],
+        outage_started=outage_started,
+        detected=detected,
+        reason=reason,
+        yes=yes,
+        no_input=no_input,
+        json=json,
+        plain=plain,
+        dry_run=dry_run,
+        approve=approve or [],
+        override=override or [],
+    )
+    return order.carry_out(context.obj)

@@ -1,0 +1,148 @@
+"""An order to begin a run, from the command line to the first event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drctl.cli.settings import Settings, pairs
+from drctl.errors import DrctlError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from drctl.cli.session import Manner
+    from drctl.model.events import Body
+    from drctl.model.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What was typed. Nothing is connected before all of it has been understood."""
+
+    runbook: str
+    service: str
+    inventory: Path | None
+    inputs: list[str]
+    outage_started: str
+    detected: str
+    reason: str
+    yes: bool
+    no_input: bool
+    json: bool
+    plain: bool
+    dry_run: bool
+    approve: list[str]
+    override: list[str]
+
+    def carry_out(self, settings: Settings) -> int:
+        """Make the plan; print it for a dry run, else confirm and conduct it. Returns the exit code.
+
+        Raises:
+            DrctlError: for anything that is wrong before the run begins; nothing was connected then.
+        """
+        plan = self._plan()
+        if self.dry_run:
+            from drctl.cli.plan import show
+
+            show(plan, as_json=self.json)
+            return ExitCode.DONE
+        from drctl.adapters.clock import SystemClock
+        from drctl.adapters.journal import new_run_id
+        from drctl.cli.session import start
+
+        manner = self._manner(plan)
+        now = SystemClock().now()
+        given = self._given(now)
+        self._refuse_a_second_run(settings, plan)
+        if not self._confirmed(plan, manner):
+            raise DrctlError("not begun", state="nothing was connected or changed", exit_code=ExitCode.ABORTED)
+        run_id = new_run_id(now, plan.service)
+        return start(settings, plan, manner, run_id=run_id, given=given, reason=self.reason)
+
+    def _plan(self) -> Plan:
+        from drctl.cli.making import make_plan
+        from drctl.model.plan import Mode
+
+        return make_plan(
+            runbook=self.runbook,
+            service=self.service,
+            inventory=self.inventory,
+            inputs=pairs("--input", self.inputs),
+            mode=Mode.PLAN if self.dry_run else Mode.REAL,
+        )
+
+    def _manner(self, plan: Plan) -> Manner:
+        from drctl.cli.session import manner_of
+        from drctl.model.plan import Approval
+        from drctl.read.suggest import did_you_mean
+
+        manner = manner_of(
+            json=self.json, plain=self.plain, no_input=self.no_input, approve=self.approve, override=self.override
+        )
+        steps = {s.id for s in plan.steps() if isinstance(s.action, Approval)}
+        facts = {s.requires for s in plan.steps() if s.requires}
+        for option, given, known in (("--approve", manner.approvals, steps), ("--override", manner.overrides, facts)):
+            for name, reason in given.items():
+                if name not in known:
+                    what = "approval step" if option == "--approve" else "required fact"
+                    raise UsageError(
+                        f"{option} {name}: the runbook {plan.runbook} has no such {what}{did_you_mean(name, known)}",
+                        hint=f"drctl plan {plan.runbook} {plan.service}",
+                    )
+                if not reason.strip():
+                    raise UsageError(f"{option} {name}: a reason is needed", hint=f'{option} {name}="why"')
+        return manner
+
+    def _given(self, now: datetime) -> tuple[Body, ...]:
+        from drctl.model.events import ClockMarked
+        from drctl.model.plan import Mark
+        from drctl.model.units import parse_instant
+
+        bodies: list[Body] = []
+        for option, text, mark in (
+            ("--outage-started", self.outage_started, Mark.OUTAGE_STARTED),
+            ("--detected", self.detected, Mark.DETECTED),
+        ):
+            if not text:
+                continue
+            try:
+                at = parse_instant(text)
+            except ValueError as error:
+                raise UsageError(f"{option}: {error}", hint=f"{option} {now:%Y-%m-%dT%H:%M:%SZ}") from None
+            if at > now:
+                raise UsageError(f"{option}: {text} is in the future", hint=f"it is {now:%Y-%m-%dT%H:%M:%SZ} now")
+            bodies.append(ClockMarked(mark=mark, at=at, source=f"given with {option}"))
+        return tuple(bodies)
+
+    def _refuse_a_second_run(self, settings: Settings, plan: Plan) -> None:
+        """A run of this service that is not over is gone on with, or left for good: never overtaken in silence."""
+        from drctl.cli.open_runs import open_run
+
+        found = open_run(settings, plan.service)
+        if found is not None and not self.yes:
+            raise UsageError(
+                f"the run {found} of {plan.service} is not over",
+                state="this command changed nothing",
+                hint=f"drctl resume {found}, or begin anew beside it with --yes",
+            )
+
+    def _confirmed(self, plan: Plan, manner: Manner) -> bool:
+        if self.yes:
+            return True
+        if manner.terminal is None:
+            raise UsageError(
+                "nobody is at a terminal to type the service's name",
+                state="nothing was connected or changed",
+                hint=f"add --yes to begin {plan.runbook} of {plan.service} unattended",
+            )
+        from drctl.screens.prompt import TerminalPerson
+
+        changing = [s for s in plan.steps() if not s.read_only]
+        facts = (
+            plan.title,
+            f"{len(plan.steps())} steps, {len(changing)} of which change something; to see them: "
+            f"drctl plan {plan.runbook} {plan.service}",
+        )
+        return TerminalPerson(manner.terminal).confirm_service(plan.service, plan.mode, facts)

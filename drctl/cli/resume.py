@@ -1,0 +1,60 @@
+"""``drctl resume``: go on with a run that was paused, stopped, or whose drctl died."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from drctl.cli.failover import Approve, Json, NoInput, Override, Plain
+from drctl.cli.settings import Settings
+from drctl.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("resume")(resume)
+
+
+def resume(
+    context: typer.Context,
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="The run's id, or its end; else the newest open one.")
+    ] = "",
+    no_input: NoInput = False,
+    json: Json = False,
+    plain: Plain = False,
+    approve: Approve = None,
+    override: Override = None,
+) -> int:
+    """Go on with a run from its journal alone: attach to what was sent, settle what is in doubt, do the rest.
+
+    A runbook that was edited meanwhile does not change the run.
+
+    Examples:
+
+      drctl resume
+
+      drctl resume 4f2a --override primary_fenced="the rack is dark, seen by Thandi"
+    """
+    from drctl.cli.open_runs import open_run, state_of
+    from drctl.cli.session import go_on, manner_of
+    from drctl.model.events import Ended
+
+    settings: Settings = context.obj
+    run_id = run or open_run(settings, None)
+    if run_id is None:
+        raise UsageError("no run is open", state="all runs are over", hint="drctl runs")
+    journal = settings.journal()
+    try:
+        state = state_of(journal, journal.find(run_id))
+    finally:
+        journal.close()
+    if state.ended not in (None, Ended.PAUSED):
+        raise UsageError(
+            f"the run {state.run_id} is over: {state.ended}",
+            state="this command changed nothing",
+            hint=f"drctl report {state.run_id}",
+        )
+    manner = manner_of(json=json, plain=plain, no_input=no_input, approve=approve, override=override)
+    return go_on(settings, state, manner)

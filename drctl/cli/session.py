@@ -1,0 +1,187 @@
+"""A run in this process: the ports put together, signals turned into stops, and the exit code at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import FrameType
+
+from drctl.adapters.clock import SystemClock
+from drctl.adapters.commands import Commands
+from drctl.adapters.journal import RunJournal
+from drctl.adapters.lock import service_lock
+from drctl.adapters.network import OperatorNetwork
+from drctl.adapters.outputs import OutputStore, Recorder
+from drctl.adapters.redact import Redactor
+from drctl.adapters.secrets import SecretResolver
+from drctl.cli.settings import Settings, controller, operator, pairs
+from drctl.engine.conduct import Conductor
+from drctl.engine.perform import World
+from drctl.engine.state import RunState, Target
+from drctl.model.events import Body, MessengerFailed, RunResumed, RunStarted, StopRequested
+from drctl.model.plan import Plan
+from drctl.report.verdict import exit_code
+from drctl.screens.base import Screen
+from drctl.screens.choose import choose
+from drctl.screens.prompt import TerminalPerson
+from drctl.screens.terminal import Terminal, open_terminal
+from drctl.screens.unattended import UnattendedPerson
+
+_SIGNALS: dict[int, str] = {signal.SIGINT: "SIGINT", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How the person wants to be spoken to, and what they have decided beforehand."""
+
+    json: bool = False
+    plain: bool = False
+    terminal: Terminal | None = None  # None: nobody is asked
+    approvals: dict[str, str] = field(default_factory=dict)
+    overrides: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def interactive(self) -> bool:
+        return self.terminal is not None
+
+
+def manner_of(
+    *, json: bool, plain: bool, no_input: bool, approve: list[str] | None, override: list[str] | None
+) -> Manner:
+    """The manner that the options ask for."""
+    return Manner(
+        json=json,
+        plain=plain,
+        terminal=None if no_input else open_terminal(),
+        approvals=pairs("--approve", approve or []),
+        overrides=pairs("--override", override or []),
+    )
+
+
+class _Outputs:
+    """The store, with the screen listening to every recorder."""
+
+    def __init__(self, store: OutputStore, screen: Screen) -> None:
+        self._store, self._screen = store, screen
+
+    def recorder(self, target: Target) -> Recorder:
+        recorder = self._store.recorder()
+        recorder.listen(lambda _, text: self._screen.on_output(target, text))
+        return recorder
+
+
+class Signals:
+    """The first signal stops after the current step; the second leaves at once, and the remote job goes on."""
+
+    def __init__(self) -> None:
+        self.conductor: Conductor | None = None
+        self.stop: str = ""
+
+    def stopping(self) -> bool:
+        return bool(self.stop)
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self._came) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _came(self, number: int, frame: FrameType | None) -> None:
+        if self.stop:
+            # Every intent is in the journal already, so there is nothing to tidy but the terminal.
+            os.write(2, b"\x1b[?25h\ndrctl left at once. What was sent goes on; next: drctl resume\n")
+            os._exit(143 if number != signal.SIGINT else 130)
+        self.stop = _SIGNALS[number]
+        if self.conductor is not None:
+            how = self.stop
+            self.conductor.inbox.put(StopRequested(by=operator(), how=how))  # type: ignore[arg-type]
+        if number != signal.SIGHUP:
+            os.write(2, b"\nstopping after the current step; again to leave at once\n")
+
+
+def start(settings: Settings, plan: Plan, manner: Manner, *, run_id: str, given: tuple[Body, ...], reason: str) -> int:
+    """Begin a run of this plan, and carry it to its end or a pause; the exit code."""
+    from drctl.plan.codec import plan_digest
+
+    first = RunStarted(
+        plan=plan,
+        plan_digest=plan_digest(plan),
+        operator=operator(),
+        controller=controller(),
+        pid=os.getpid(),
+        interactive=manner.interactive,
+        reason=reason,
+    )
+    return _conduct(settings, plan, manner, run_id=run_id, state=RunState(), bodies=(first, *given))
+
+
+def go_on(settings: Settings, state: RunState, manner: Manner) -> int:
+    """Take up a run that was paused or whose drctl died; the exit code."""
+    first = RunResumed(operator=operator(), controller=controller(), pid=os.getpid(), interactive=manner.interactive)
+    return _conduct(settings, state.the_plan, manner, run_id=state.run_id, state=state, bodies=(first,))
+
+
+def _conduct(
+    settings: Settings, plan: Plan, manner: Manner, *, run_id: str, state: RunState, bodies: tuple[Body, ...]
+) -> int:
+    clock, redactor, signals = SystemClock(), Redactor(), Signals()
+    with ExitStack() as stack:
+        stack.enter_context(_lock(settings, plan, run_id, clock.now()))
+        journal = settings.journal()
+        stack.callback(journal.close)
+        commands = Commands(SecretResolver(redactor))
+        stack.callback(commands.close)
+        screen = choose(
+            stdout=sys.stdout,
+            stderr=sys.stderr,
+            environ=os.environ,
+            clock=clock,
+            as_json=manner.json,
+            plain=manner.plain,
+        )
+        world = World(
+            commands=commands,
+            network=OperatorNetwork(),
+            outputs=_Outputs(OutputStore(settings.outputs, redactor), screen),
+            clock=clock,
+            stopping=signals.stopping,
+        )
+        conductor = Conductor(
+            journal=journal.writer(run_id, now=clock.now, redact=redactor.clean_text),
+            world=world,
+            person=_person(manner, screen, signals),
+            state=state,
+            listeners=[screen],
+        )
+        signals.conductor = conductor
+        stack.enter_context(signals.installed())
+        _begin(screen, stack, conductor)
+        return int(exit_code(conductor.conduct(*bodies)))
+
+
+def _begin(screen: Screen, stack: ExitStack, conductor: Conductor) -> None:
+    """Show the screen; one that cannot be shown does not stop a recovery (law 10)."""
+    try:
+        stack.enter_context(screen)
+    except Exception as error:
+        conductor.listeners.clear()
+        conductor.inbox.put(MessengerFailed(messenger=screen.name, detail=f"{type(error).__name__}: {error}"))
+
+
+def _lock(settings: Settings, plan: Plan, run_id: str, now: datetime) -> AbstractContextManager[None]:
+    return service_lock(settings.locks, plan.service, run_id=run_id, who=operator(), now=now)
+
+
+def _person(manner: Manner, screen: Screen, signals: Signals) -> UnattendedPerson:
+    asked = None
+    if manner.terminal is not None:
+        asked = TerminalPerson(manner.terminal, suspended=screen.suspended, stopping=signals.stopping, who=operator())
+    return UnattendedPerson(approvals=manner.approvals, overrides=manner.overrides, who=operator(), otherwise=asked)

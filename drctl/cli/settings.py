@@ -1,0 +1,80 @@
+"""What every verb knows: where the state is, who is there, and what kind of terminal."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from drctl.adapters.journal import JournalFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The global options."""
+
+    state_dir: Path
+
+    @property
+    def outputs(self) -> Path:
+        return self.state_dir / "outputs"
+
+    @property
+    def locks(self) -> Path:
+        return self.state_dir / "locks"
+
+    def journal(self) -> JournalFile:
+        """The journal, opened.
+
+        Raises:
+            JournalError: when it cannot be used.
+        """
+        from drctl.adapters.journal import JournalFile
+
+        return JournalFile(self.state_dir / "journal.db")
+
+
+def state_directory(given: str) -> Path:
+    """The directory that was given, else the user's own state directory."""
+    if given:
+        return Path(given).expanduser().absolute()
+    from platformdirs import user_state_path
+
+    return user_state_path("drctl")
+
+
+def controller() -> str:
+    """The operator's machine, as it calls itself."""
+    return socket.gethostname()
+
+
+def operator() -> str:
+    """Who types: the person behind sudo, when there is one."""
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    return f"{name}@{controller()}"
+
+
+def pairs(option: str, given: list[str]) -> dict[str, str]:
+    """``NAME=VALUE`` options as a mapping.
+
+    Raises:
+        UsageError: for one without ``=``, or a name that is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise UsageError(f"{option} {text}: this is not NAME=VALUE", hint=f"write it as {option} NAME=VALUE")
+        if name in found:
+            raise UsageError(f"{option} {name} is given twice", hint=f"give {option} {name} once")
+        found[name] = value
+    return found
