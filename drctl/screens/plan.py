@@ -1,0 +1,267 @@
+"""A plan as a person reads it before they approve it: every host, every script as it is sent, every limit.
+
+Lines are never wrapped: what is copied out of a pipe or a terminal is what will run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TextIO
+
+from drctl.model.events import JsonObject
+from drctl.model.plan import (
+    Approval,
+    Endpoint,
+    Http,
+    Mode,
+    OnFailure,
+    OnUnreachable,
+    Plan,
+    Section,
+    Shell,
+    Step,
+    Tcp,
+    Variable,
+    Verify,
+    Wait,
+)
+from drctl.model.units import format_duration
+from drctl.plan.bounds import Bounds, Span, bounds, worst_s
+from drctl.plan.codec import plan_digest, to_json
+from drctl.report.harmless import one_line, visible
+from drctl.screens.base import write
+
+Line = tuple[str, str]  # text, style
+_PLAIN, _HEAD, _STEP, _DIM, _SECRET = "", "bold", "bold cyan", "dim", "yellow"
+_LABEL = 11
+
+
+def as_json_object(plan: Plan) -> JsonObject:
+    """The plan with its digest and its bounds, for programs."""
+    found = bounds(plan)
+    return {
+        "type": "plan",
+        "digest": plan_digest(plan),
+        "bounds": {
+            "sections": {section.value: to_json(span) for section, span in found.sections},
+            "total": to_json(found.total),
+            "until_restored": to_json(found.until_restored),
+            "undeclared": list(found.undeclared),
+            "people": list(found.people),
+        },
+        "plan": to_json(plan),
+    }
+
+
+def plain_text(plan: Plan) -> str:
+    """The plan without colours."""
+    return "".join(f"{text}\n" for text, _ in _lines(plan))
+
+
+def print_plan(plan: Plan, stream: TextIO, *, environ: Mapping[str, str]) -> None:
+    """Write the plan; in colours when the stream is a terminal that shows them."""
+    from drctl.screens.problems import colours
+
+    if not colours(stream, environ):
+        write(stream, plain_text(plan))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    for text, style in _lines(plan):
+        console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _lines(plan: Plan) -> Iterator[Line]:
+    found = bounds(plan)
+    spans = dict(found.sections)
+    yield from _header(plan, found)
+    number = 0
+    for section in Section:
+        if section not in spans:
+            continue
+        yield "", _PLAIN
+        yield f"{_TITLES[section]}  ({_span(spans[section])})", _HEAD
+        for stage in plan.stages:
+            if stage.section is not section:
+                continue
+            if len(stage.steps) > 1:
+                yield "", _PLAIN
+                yield f"  side by side: {', '.join(step.id for step in stage.steps)}", _DIM
+            for step in stage.steps:
+                number += 1
+                yield "", _PLAIN
+                yield from _step(number, step)
+    yield "", _PLAIN
+    yield from _totals(plan, found)
+
+
+_TITLES = {
+    Section.PRECONDITIONS: "PRECONDITIONS: all must hold, and nothing is changed",
+    Section.STEPS: "STEPS",
+    Section.ALWAYS: "ALWAYS: whatever happened before",
+}
+
+
+def _header(plan: Plan, found: Bounds) -> Iterator[Line]:
+    yield one_line(plan.title), _HEAD
+    sla = "under the SLA" if plan.sla else "outside the SLA"
+    yield _fact("service", f"{plan.service} ({one_line(plan.service_title)}), {sla}"), _PLAIN
+    level = "plan: nothing was connected to" if plan.mode is Mode.PLAN else plan.mode.value
+    yield _fact("mode", level), _PLAIN
+    yield _fact("objectives", _objectives(plan)), _PLAIN
+    for name, source in (("runbook", plan.runbook_source), ("inventory", plan.inventory_source)):
+        yield _fact(name, f"{one_line(source.path)}  sha256 {source.sha256[:16]}"), _PLAIN
+    for variable in plan.inputs:
+        yield _fact("input", _variable(variable)), _PLAIN
+    if found.people:
+        yield _fact("people", f"may be asked by {', '.join(found.people)}"), _PLAIN
+    yield _fact("digest", plan_digest(plan)), _PLAIN
+
+
+def _objectives(plan: Plan) -> str:
+    promised = (("RTO", plan.objectives.rto_s), ("RPO", plan.objectives.rpo_s))
+    return ", ".join(f"{name} {format_duration(s) if s is not None else 'not promised'}" for name, s in promised)
+
+
+def _step(number: int, step: Step) -> Iterator[Line]:
+    kind = "reads only" if step.read_only else "changes something"
+    yield f"{number:3}  {step.id}  ({kind})", _STEP
+    yield f"     {one_line(step.name)}", _PLAIN
+    for endpoint in step.endpoints:
+        yield _row("on", _endpoint(endpoint, step)), _PLAIN
+        for variable in endpoint.variables:
+            yield _row("", f"{_variable(variable)} on {endpoint.host}"), _SECRET if variable.secret else _PLAIN
+    for n, variable in enumerate(step.variables):
+        yield _row("" if n else "with", _variable(variable)), _SECRET if variable.secret else _PLAIN
+    if step.unless is not None:
+        yield from _shell("unless", step.unless)
+    yield from _action(step)
+    if step.expect is not None:
+        yield _row("expect", f"it prints {step.expect!r}"), _PLAIN
+    if step.verify is not None:
+        yield from _verify(step.verify)
+    yield from _promises(step)
+    yield _row("at", f"{one_line(step.where)}  {step.digest[:12]}"), _DIM
+
+
+def _action(step: Step) -> Iterator[Line]:
+    match step.action:
+        case Shell() as shell:
+            yield from _shell("run", shell)
+        case Http() | Tcp() as request:
+            yield _row("ask", _request(request)), _PLAIN
+        case Wait(seconds=seconds):
+            yield _row("wait", format_duration(seconds)), _PLAIN
+        case Approval() as approval:
+            yield _row("ask", one_line(approval.prompt)), _PLAIN
+            if approval.only_if_above is not None:
+                name, limit = approval.only_if_above
+                yield _row("only if", f"{name} is above {limit:g}"), _PLAIN
+
+
+def _shell(label: str, shell: Shell) -> Iterator[Line]:
+    if shell.command is not None:
+        place = " on this machine" if shell.local else ""
+        yield _row(label, f"the service's command {shell.command}{place}, each word as it stands:"), _PLAIN
+        yield from ((f"{'':{_LABEL + 5}}| {visible(word)}", _PLAIN) for word in shell.words)
+        return
+    lines = visible(shell.script).rstrip("\n").split("\n")
+    if shell.local:
+        yield _row(label, "on this machine:"), _PLAIN
+        label = ""
+    yield _row(label, f"| {lines[0]}"), _PLAIN
+    yield from ((f"{'':{_LABEL + 5}}| {line}", _PLAIN) for line in lines[1:])
+
+
+def _verify(verify: Verify) -> Iterator[Line]:
+    match verify.action:
+        case Shell() as shell:
+            yield from _shell("verify", shell)
+        case Http() | Tcp() as request:
+            yield _row("verify", _request(request)), _PLAIN
+    expected = f"it prints {verify.expect!r}, " if verify.expect is not None else ""
+    limits = f"within {format_duration(verify.within_s)}, every {format_duration(verify.every_s)}"
+    yield _row("", expected + limits), _PLAIN
+
+
+def _request(request: Http | Tcp) -> str:
+    if isinstance(request, Tcp):
+        return f"tcp {one_line(request.address)} port {request.port} is {request.expect}"
+    members = "".join(f", {name} = {one_line(value)}" for name, value in request.expect_json)
+    return f"{request.method} {one_line(request.url)} answers {request.expect_status}{members}"
+
+
+def _promises(step: Step) -> Iterator[Line]:
+    if not isinstance(step.action, Approval):
+        usual = format_duration(step.expected_s) if step.expected_s is not None else "not said"
+        limits = (
+            f"timeout {format_duration(step.timeout_s)}, usual {usual}, at the most {format_duration(worst_s(step))}"
+        )
+        if step.retry.attempts > 1:
+            limits += f", {step.retry.attempts} attempts"
+        yield _row("limits", limits), _PLAIN
+    said = [
+        f"captures {', '.join(f'{c.name} ({c.type.value})' for c in step.captures)}" if step.captures else "",
+        f"marks {step.mark.value}" + (f" at {step.mark_value}" if step.mark_value else "") if step.mark else "",
+        f"recovery point {step.recovery_point}" if step.recovery_point else "",
+        f"last write {step.last_write}" if step.last_write else "",
+        f"proves {step.proves}" if step.proves else "",
+        f"needs {step.requires}" if step.requires else "",
+        f"needless once {step.unless_proved}" if step.unless_proved else "",
+        "may be done twice" if step.idempotent else "",
+        "output is sensitive" if step.sensitive else "",
+    ]
+    if any(said):
+        yield _row("notes", "; ".join(part for part in said if part)), _PLAIN
+    failing = f"on failure: {_ON_FAILURE[step.on_failure]}"
+    if step.on_unreachable is OnUnreachable.CONTINUE:
+        failing += "; out of reach: the run goes on"
+    yield _row("", failing), _PLAIN
+    if step.failure_hint:
+        yield _row("", f"then: {one_line(step.failure_hint)}"), _PLAIN
+
+
+_ON_FAILURE = {
+    OnFailure.DEFAULT: "a person decides, and without one the run aborts",
+    OnFailure.ABORT: "the run aborts",
+    OnFailure.CONTINUE: "the run goes on",
+    OnFailure.PAUSE: "a person decides, and without one the run pauses",
+}
+
+
+def _totals(plan: Plan, found: Bounds) -> Iterator[Line]:
+    yield f"{len(plan.steps())} steps  ({_span(found.total)})", _HEAD
+    if plan.objectives.rto_s is not None:
+        span = _span(found.until_restored)
+        yield f"until the service is restored: {span}; RTO {format_duration(plan.objectives.rto_s)}", _PLAIN
+    if found.undeclared:
+        yield f"usual time not said by: {', '.join(found.undeclared)}", _DIM
+    if found.people:
+        yield f"without the time in which a person decides: {', '.join(found.people)}", _DIM
+
+
+def _endpoint(endpoint: Endpoint, step: Step) -> str:
+    user = f"{endpoint.user}@" if endpoint.user else ""
+    become = f", as {step.become} through sudo" if step.become else ""
+    country = f"{endpoint.site}, {endpoint.country}"
+    return f"{endpoint.host}  {user}{endpoint.address} port {endpoint.port} ({country}){become}"
+
+
+def _variable(variable: Variable) -> str:
+    if variable.secret is not None:
+        return f"{variable.name} is a secret, from {variable.secret}"
+    return f"{variable.name}={visible(variable.text or '')}"
+
+
+def _span(span: Span) -> str:
+    return f"usually {format_duration(span.usual_s)}, at the most {format_duration(span.worst_s)}"
+
+
+def _fact(label: str, text: str) -> str:
+    return f"  {label:<{_LABEL}} {text}"
+
+
+def _row(label: str, text: str) -> str:
+    return f"     {label:<{_LABEL - 1}} {text}"

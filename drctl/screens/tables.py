@@ -1,0 +1,174 @@
+"""``drctl runs`` and ``drctl status``: many runs at a glance, in plain text that fits the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from drctl.engine.objectives import Verdict
+from drctl.model.events import Ended, JsonObject
+from drctl.model.plan import Mode
+from drctl.model.units import format_duration, format_instant
+from drctl.plan.codec import to_json
+from drctl.report.facts import Objective, Summary
+from drctl.report.harmless import one_line
+
+WIDE = 120
+_SHRINKS = ("verdict", "run")  # the columns that give way when a terminal is narrow
+
+
+def runs_text(summaries: Sequence[Summary], *, width: int = 0) -> str:
+    """A line a run, in the order given. ``width`` 0 cuts nothing."""
+    if not summaries:
+        return "no runs yet\n"
+    if width and width < WIDE:
+        names: tuple[str, ...] = ("run", "mode", "came to", "RTO", "RPO")
+        return table(names, [_narrow(s) for s in summaries], width=width)
+    names = ("run", "mode", "service", "took", "RTO", "RPO", "verdict")
+    rows = [
+        (
+            s.run_id,
+            s.mode.value.upper(),
+            s.service,
+            format_duration(s.elapsed.run_s),
+            _short(s.rto),
+            _short(s.rpo),
+            s.headline,
+        )
+        for s in summaries
+    ]
+    return table(names, rows, width=width)
+
+
+def _narrow(found: Summary) -> tuple[str, ...]:
+    """What 80 columns hold; the run's id says the service and when it began."""
+    return (found.run_id, found.mode.value.upper(), came_to(found), _short(found.rto), _short(found.rpo))
+
+
+def came_to(found: Summary) -> str:
+    """A run's end in a word, in capitals where a person has to look."""
+    match found.ended:
+        case None:
+            return "GOES ON"
+        case Ended.DONE:
+            return "done"
+        case ended:
+            return ended.value.upper().replace("_", "-")
+
+
+def runs_json(summaries: Sequence[Summary]) -> str:
+    """The same for programs: a list, its keys those of the report."""
+    return json.dumps([_brief(s) for s in summaries], indent=2) + "\n"
+
+
+def status_text(summaries: Sequence[Summary], *, width: int = 0) -> str:
+    """How each service stands by its newest runs. ``summaries`` come newest first."""
+    if not summaries:
+        return "no runs yet\n"
+    return "\n".join(_service_text(found, width) for found in _by_service(summaries))
+
+
+def status_json(summaries: Sequence[Summary]) -> str:
+    """The same for programs: a list with one member a service."""
+    rows = []
+    for found in _by_service(summaries):
+        bare = _unprotected(found)
+        rows.append(
+            {
+                "service": found[0].service,
+                "service_title": found[0].service_title,
+                "last_run": _brief(found[0]),
+                "open_runs": [s.run_id for s in found if _open(s)],
+                "unprotected_since": to_json(bare.unprotected.since) if bare and bare.unprotected else None,
+                "next_commands": list(_next(found)),
+            }
+        )
+    return json.dumps(rows, indent=2) + "\n"
+
+
+def table(names: Sequence[str], rows: Iterable[Sequence[str]], *, width: int) -> str:
+    """Columns as wide as they must be; those that may shrink are cut with an ellipsis to fit ``width``."""
+    cells = [[one_line(c) for c in row] for row in rows]
+    widths = [max(len(n), *(len(row[i]) for row in cells)) for i, n in enumerate(names)]
+    over = sum(widths) + 2 * (len(names) - 1) - width if width else 0
+    for name in _SHRINKS:
+        if name in names and over > 0:
+            column = names.index(name)
+            given = min(over, widths[column] - 8)
+            widths[column] -= given
+            over -= given
+    lines = ["  ".join(_cell(c, w) for c, w in zip(row, widths, strict=True)) for row in (list(names), *cells)]
+    return "".join((line.rstrip() if not width else line.rstrip()[:width]) + "\n" for line in lines)
+
+
+def _cell(text: str, width: int) -> str:
+    return (text if len(text) <= width else text[: width - 1] + "…").ljust(width)
+
+
+def _short(objective: Objective) -> str:
+    if objective.verdict is Verdict.NOT_MEASURED or objective.actual_s is None:
+        return "-"
+    word = {Verdict.MET: "met", Verdict.MISSED: "MISSED"}.get(objective.verdict, "")
+    return f"{word} {format_duration(objective.actual_s)}".strip()
+
+
+def _brief(found: Summary) -> JsonObject:
+    keys = (
+        "run_id", "mode", "service", "runbook", "headline", "ongoing", "ended", "rto", "rpo", "unprotected",
+        "next_commands",
+    )  # fmt: skip
+    started: JsonObject = {key: to_json(getattr(found, key)) for key in keys}
+    code = None if found.ongoing else int(found.exit_code)
+    times = {"started_at": to_json(found.chain.first_at), "last_at": to_json(found.chain.last_at)}
+    return started | times | {"exit_code": code}
+
+
+def _by_service(summaries: Sequence[Summary]) -> list[list[Summary]]:
+    groups: dict[str, list[Summary]] = {}
+    for found in summaries:
+        groups.setdefault(found.service, []).append(found)
+    return list(groups.values())
+
+
+def _open(found: Summary) -> bool:
+    return found.ended in (None, Ended.PAUSED)
+
+
+def _unprotected(found: Sequence[Summary]) -> Summary | None:
+    """The real run since which the service has no second copy: the newest that restored or protected it says."""
+    for summary in found:
+        if summary.mode is Mode.REAL and summary.unprotected is not None:
+            return summary if summary.unprotected.until is None else None
+    return None
+
+
+def _next(found: Sequence[Summary]) -> tuple[str, ...]:
+    """An open run comes first: nothing else of that service can begin beside it."""
+    waiting = next((s for s in found if _open(s)), None)
+    return (waiting or found[0]).next_commands
+
+
+def _service_text(found: Sequence[Summary], width: int) -> str:
+    last = found[0]
+    title = f" ({last.service_title})" if last.service_title else ""
+    state = "goes on" if last.ongoing else "paused" if _open(last) else "ended"
+    lines = [
+        f"{last.service}{title}",
+        f"  last run    {last.run_id} ({last.mode.value.upper()} {last.runbook})",
+        f"  {state:<11} {format_instant(last.chain.last_at)}: {last.headline}",
+    ]
+    lines += [f"  not over    {s.run_id}: {s.headline}" for s in found[1:] if _open(s)]
+    bare = _unprotected(found)
+    if bare is not None and bare.unprotected is not None:
+        since = format_instant(bare.unprotected.since)
+        lines.append(f"  UNPROTECTED since {since}, for {format_duration(bare.unprotected.duration_s)} ({bare.run_id})")
+    lines += [f"  {'next' if n == 0 else '':<11} {command}" for n, command in enumerate(_next(found))]
+    return "".join(_fit(line, width) + "\n" for line in lines)
+
+
+def _fit(line: str, width: int) -> str:
+    lead = line[: len(line) - len(line.lstrip())]
+    # The two columns of a label are told apart by blanks, which one_line would take for one.
+    clean = lead + "  ".join(one_line(part) for part in line.strip().split("  ") if part)
+    clean = line if one_line(line) == " ".join(line.split()) else clean
+    return clean if not width or len(clean) <= width else clean[: width - 1] + "…"
