@@ -18,7 +18,7 @@ from drctl.lab.host import Host
 from drctl.lab.inventory import inventory_text, write_inventory
 from drctl.lab.network import Network
 from drctl.lab.prerequisites import require
-from drctl.lab.state import LabState, exclusive, lock_path, machine_boot_id, read_state, write_state
+from drctl.lab.state import LabState, exclusive, machine_boot_id, read_state, write_state
 from drctl.lab.status import phase_of
 from drctl.lab.topology import (
     DATABASE_HOSTS,
@@ -149,9 +149,6 @@ def down(settings: Settings, progress: Progress) -> bool:
         _remove(settings)
         if state and state.inventory:
             _forget_inventory(Path(state.inventory), settings)
-        lock_path(settings.directory).unlink(missing_ok=True)
-        with suppress(OSError):  # another lab's directory may be beside it
-            settings.directory.parent.rmdir()
     return True
 
 

@@ -128,8 +128,8 @@ def write_process(path: Path, process: Process) -> None:
 def exclusive(directory: Path) -> Iterator[None]:
     """Hold the lab's lock, which lies beside its directory. Raises LockedError when another drctl holds it.
 
-    The lock dies with its holder. ``down`` unlinks the file while holding it, so whoever gets the lock of an
-    unlinked file tries again.
+    The lock dies with its holder. Where no lab is left when it is let go, the file is unlinked while it is held;
+    so whoever gets the lock of an unlinked file tries again.
     """
     path = lock_path(directory)
     while True:
@@ -143,10 +143,24 @@ def exclusive(directory: Path) -> Iterator[None]:
                     state="nothing was changed by this command",
                     hint="wait for it to end, then type: drctl lab status",
                 ) from error
-            with suppress(FileNotFoundError):
-                if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                    yield
-                    return
+            if not _is_at(path, file.fileno()):
+                continue
+            try:
+                yield
+            finally:
+                if not directory.exists():
+                    path.unlink(missing_ok=True)
+                    with suppress(OSError):  # another lab's directory may be beside it
+                        path.parent.rmdir()
+            return
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether this path still names the open file."""
+    try:
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def lock_path(directory: Path) -> Path:

@@ -30,7 +30,7 @@ class _Session:
 
 @pytest.fixture(scope="session")
 def _lab_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Session]:
-    """One lab for all tests, apart from every other lab of this machine. DRCTL_TEST_LAB and DRCTL_TEST_LAB_NET move it."""
+    """One lab for all tests, apart from every other one here; DRCTL_TEST_LAB and DRCTL_TEST_LAB_NET move it."""
     name = os.environ.get("DRCTL_TEST_LAB", "test")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DRCTL_LAB", name)
@@ -54,7 +54,7 @@ def _lab_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Session]
 
 @pytest.fixture
 def lab(_lab_session: _Session) -> Lab:
-    """The lab, standing and untouched. A test that takes this one leaves it as it found it; else it is ``fresh_lab``'s."""
+    """The lab, standing and untouched. A test that takes this one leaves it so; another one takes ``fresh_lab``."""
     if _lab_session.condition == "spent":
         _lab_session.renew()
     _lab_session.condition = "used"

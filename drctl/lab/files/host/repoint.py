@@ -1,5 +1,4 @@
 #!/usr/bin/python3 -I
-# ruff: noqa: T201, S606 (a program of its own: it prints, and becomes sudo without a shell)
 """Sends the application's database traffic to another server.
 
 usage: repoint ADDRESS   from now on and after a reboot, sessions go to ADDRESS; the old ones are ended
@@ -44,7 +43,9 @@ def repoint(address: str) -> None:
         text = file.read()
     new, count = SERVER.subn(rf"\g<1>{address}:5432", text)
     if count != 1:
-        sys.exit(f"repoint: {CONFIGURATION} has {count} lines 'server current', 1 is needed; nothing was changed")
+        raise SystemExit(
+            f"repoint: {CONFIGURATION} has {count} lines 'server current', 1 is needed; nothing was changed"
+        )
     with open(CONFIGURATION + ".new", "w", encoding="utf-8") as file:
         file.write(new)
         file.flush()
@@ -55,24 +56,24 @@ def repoint(address: str) -> None:
         tell("shutdown sessions server database/current")
         target = running_target()
     except OSError as error:
-        sys.exit(f"repoint: HAProxy does not answer ({error}); it will use {address} when it starts")
+        raise SystemExit(f"repoint: HAProxy does not answer ({error}); it will use {address} when it starts") from error
     if target != address:
-        sys.exit(f"repoint: HAProxy still sends the traffic to {target}")
-    print(f"database traffic goes to {target}:5432")
+        raise SystemExit(f"repoint: HAProxy still sends the traffic to {target}")
+    sys.stdout.write(f"database traffic goes to {target}:5432\n")
 
 
 def main() -> None:
     if len(sys.argv) != 2:
-        sys.exit(__doc__)
+        raise SystemExit(__doc__)
     if os.geteuid() != 0:
-        os.execv("/usr/bin/sudo", ["sudo", "-n", "--", *sys.argv])
+        os.execv("/usr/bin/sudo", ["sudo", "-n", "--", *sys.argv])  # noqa: S606 (no shell is meant)
     if sys.argv[1] == "--show":
-        print(running_target())
+        sys.stdout.write(f"{running_target()}\n")
         return
     try:
         address = str(ipaddress.IPv4Address(sys.argv[1]))
     except ValueError:
-        sys.exit(f"repoint: {sys.argv[1]!r} is not an IPv4 address; nothing was changed")
+        raise SystemExit(f"repoint: {sys.argv[1]!r} is not an IPv4 address; nothing was changed") from None
     repoint(address)
 
 

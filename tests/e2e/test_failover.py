@@ -1,0 +1,253 @@
+"""The main job on real hosts, on good days and on bad ones. What the engineer reads is checked too."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from drctl.lab import Lab
+
+pytestmark = pytest.mark.lab
+ROOT = Path(__file__).parents[2]
+SERVICE = "taskflow-demo"
+
+
+@dataclass
+class Operator:
+    """An engineer at a machine: a state directory, an inventory, and drctl as a process of its own."""
+
+    state: Path
+    inventory: Path
+
+    def words(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "drctl", "--state-dir", str(self.state), *words]
+
+    def types(self, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self.words(*words), cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+            start_new_session=True,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr
+        if code is not None:
+            assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def failover(self, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        return self.types("failover", SERVICE, "-i", str(self.inventory), "--yes", *words, code=code)
+
+    def begins(self, *words: str) -> subprocess.Popen[str]:
+        """The failover as a process that can be killed."""
+        return subprocess.Popen(
+            self.words("failover", SERVICE, "-i", str(self.inventory), "--yes", "--json", *words), cwd=ROOT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+
+    def report(self) -> dict[str, object]:
+        return json.loads(self.types("report", "--format", "json").stdout)
+
+    def changed(self, change: Callable[[dict], None]) -> None:
+        """Edit the inventory."""
+        document = yaml.safe_load(self.inventory.read_text())
+        change(document)
+        self.inventory = self.state / "changed.yml"
+        self.state.mkdir(exist_ok=True)
+        self.inventory.write_text(yaml.safe_dump(document))
+
+
+@pytest.fixture
+def operator(tmp_path: Path, lab_inventory: Path) -> Operator:
+    return Operator(tmp_path / "state", lab_inventory)
+
+
+def until(events: subprocess.Popen[str], wanted: Callable[[dict], bool]) -> dict:
+    """Read a run's NDJSON up to the first event that is wanted."""
+    assert events.stdout
+    for line in events.stdout:
+        event = json.loads(line)
+        if wanted(event):
+            return event
+    raise AssertionError("the run ended before that: " + (events.stderr.read() if events.stderr else ""))
+
+
+def runs_of(lab: Lab, host: str, step: str) -> int:
+    """How often a step began on a host, counted from the directories that its jobs claimed there."""
+    found = lab.ssh(host, ["sudo", "find", "/root", "/home", "/var/lib/postgresql", "-path", f"*drctl/jobs/*{step}*",
+                           "-maxdepth", "7", "-type", "d"])  # fmt: skip
+    return len(
+        [line for line in found.stdout.splitlines() if line.count("/jobs/") == 1 and line.endswith((".1", ".2"))]
+    )
+
+
+def test_the_power_of_the_whole_site_fails_and_the_service_is_back_with_nothing_lost(
+    fresh_lab: Lab, operator: Operator
+) -> None:
+    fresh_lab.load(seconds=2, rate=20)
+    fresh_lab.power_off("xneelo-jnb")
+    done = operator.failover("--reason", "INC-1")
+    assert "RTO MET" in done.stderr
+    assert "RPO MET" in done.stderr
+    report = operator.report()
+    assert report["rto"]["verdict"] == "met"
+    assert report["rto"]["actual_s"] > 0
+    assert report["rpo"]["actual_s"] == 0
+    compared = fresh_lab.acknowledged()
+    assert compared.acknowledged > 0
+    assert not compared.missing
+    assert fresh_lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "f"
+    assert "microsoft" not in done.stderr.lower()
+    # A second failover finds no standby any more, and says so.
+    again = operator.failover(code=7)
+    assert "perhaps this service has failed over already" in again.stderr
+    assert f"drctl status {SERVICE}" in again.stderr
+
+
+def test_a_primary_that_is_alive_is_refused_and_switchover_is_named(lab: Lab, operator: Operator) -> None:
+    done = operator.failover(code=7)
+    assert f"drctl switchover {SERVICE}" in done.stderr
+    assert "nothing was changed" in done.stderr
+    assert lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "t"
+
+
+def no_power_switch(inventory: dict) -> None:
+    inventory["services"][SERVICE]["commands"]["power_off_primary"] = ["false"]
+
+
+def test_without_a_fence_it_stops_and_a_typed_override_goes_into_the_evidence(
+    fresh_lab: Lab, operator: Operator
+) -> None:
+    """The old primary cannot be reached by anybody, and its power cannot be switched: it may be alive."""
+    operator.changed(no_power_switch)
+    for host in ("operator", "edge", "azure-san", "cloudprox"):
+        fresh_lab.cut("xneelo-jnb", host)
+    done = operator.failover(code=6)
+    assert "it needs proof of primary_fenced, and there is none" in done.stderr
+    assert "drctl resume" in done.stderr
+    assert fresh_lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "t"
+    # An override without a reason is none; with one it goes on, and the reason is in the report.
+    assert "a reason is needed" in operator.types("resume", "--override", "primary_fenced=", code=2).stderr
+    operator.types("resume", "--no-input", "--override", "primary_fenced=Thandi pulled the plug")
+    assert "Thandi pulled the plug" in operator.types("report").stdout
+    assert fresh_lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "f"
+
+
+def test_a_frozen_primary_is_fenced_and_cannot_come_back_to_write(fresh_lab: Lab, operator: Operator) -> None:
+    """A paused host accepts connections and never answers; thawed after the promotion it would write again."""
+    fresh_lab.freeze("xneelo-jnb")
+    operator.failover()
+    fresh_lab.thaw("xneelo-jnb")
+    assert not fresh_lab.status().host("xneelo-jnb").power
+    assert not fresh_lab.acknowledged().missing
+
+
+def test_a_standby_that_lags_beyond_the_rpo_waits_for_a_person(fresh_lab: Lab, operator: Operator) -> None:
+    def tight(inventory: dict) -> None:
+        inventory["services"][SERVICE]["objectives"] = {"rpo": "2s"}
+
+    operator.changed(tight)
+    fresh_lab.cut("xneelo-jnb", "azure-san")
+    fresh_lab.load(seconds=6, rate=10)
+    fresh_lab.power_off("xneelo-jnb")
+    fresh_lab.heal_all()
+    done = operator.failover(code=6)
+    assert "more than the RPO" in done.stderr
+    assert fresh_lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "t"
+    # With the approval it recovers, and says that the objective was missed.
+    done = operator.types("resume", "--no-input", "--approve", "approve-the-loss=INC-2, the client agreed", code=4)
+    assert "RPO MISSED" in done.stderr
+    assert fresh_lab.acknowledged().missing
+    assert "the client agreed" in operator.types("report").stdout
+
+
+def test_drctl_killed_in_the_middle_of_the_promotion_goes_on_and_promotes_once(
+    fresh_lab: Lab, operator: Operator
+) -> None:
+    fresh_lab.power_off("xneelo-jnb")
+    running = operator.begins()
+    until(running, lambda e: e["body"]["type"] == "attempt_started" and e["body"].get("step") == "promote")
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait(10)
+    assert "promote" in operator.types("status").stdout
+    operator.types("resume", "--no-input")
+    report = operator.report()
+    assert report["rto"]["verdict"] == "met"
+    assert runs_of(fresh_lab, "azure-san", "promote") == 1
+    timeline = fresh_lab.psql("azure-san", "select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)").strip()
+    assert timeline == "00000002"
+    assert not fresh_lab.acknowledged().missing
+
+
+def test_two_operators_at_once_and_a_first_ctrl_c(fresh_lab: Lab, operator: Operator) -> None:
+    fresh_lab.power_off("xneelo-jnb")
+    running = operator.begins()
+    until(running, lambda e: e["body"]["type"] == "attempt_started" and e["body"].get("step") == "resize")
+    second = operator.failover(code=5)
+    assert re.search(r"is held by the run \S+ of \S+@\S+ \(process \d+\) since ", second.stderr)
+    os.kill(running.pid, signal.SIGINT)
+    ended = until(running, lambda e: e["body"]["type"] == "run_ended")
+    assert ended["body"]["ended"] == "paused"
+    assert running.wait(30) == 130
+    assert running.stderr
+    assert "stopping after the current step" in running.stderr.read()
+    operator.types("resume", "--no-input")
+    assert runs_of(fresh_lab, "azure-san", "promote") == 1
+
+
+def test_a_host_key_that_has_changed_is_refused_and_nothing_is_sent(
+    lab: Lab, operator: Operator, tmp_path: Path
+) -> None:
+    config = Path(yaml.safe_load(operator.inventory.read_text())["ssh"]["config"]).read_text()
+    known = re.search(r"UserKnownHostsFile\s+(\S+)", config)
+    assert known
+    other = tmp_path / "known_hosts"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "k"], check=True)
+    key = " ".join((tmp_path / "k.pub").read_text().split()[:2])
+    lines = [" ".join([line.split()[0], key]) for line in Path(known.group(1)).read_text().splitlines() if line]
+    other.write_text("\n".join(lines) + "\n")
+    changed = tmp_path / "ssh_config"
+    changed.write_text(config.replace(known.group(1), str(other)))
+    operator.changed(lambda inventory: inventory["ssh"].update(config=str(changed)))
+    done = operator.failover(code=7)
+    assert "host key" in done.stderr
+    assert str(other) in done.stderr
+    assert "nothing was changed" in done.stderr
+    other.write_text("")
+    assert "host key" in operator.failover(code=7).stderr
+
+
+def test_the_wrong_key_is_refused(lab: Lab, operator: Operator, tmp_path: Path) -> None:
+    config = Path(yaml.safe_load(operator.inventory.read_text())["ssh"]["config"]).read_text()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "wrong"], check=True)
+    changed = tmp_path / "ssh_config"
+    changed.write_text(re.sub(r"(IdentityFile\s+)\S+", rf"\g<1>{tmp_path / 'wrong'}", config))
+    operator.changed(lambda inventory: inventory["ssh"].update(config=str(changed)))
+    assert "authentication" in operator.failover(code=7).stderr.lower()
+
+
+def test_a_dry_run_renders_everything_and_connects_to_nothing(lab: Lab, operator: Operator) -> None:
+    before = time.time()
+    done = subprocess.run(
+        ["unshare", "--net", *operator.words("failover", SERVICE, "-i", str(operator.inventory), "--dry-run")],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "pg_ctl" in done.stdout
+    assert "power" in done.stdout
+    assert not (operator.state / "journal.db").exists()
+    assert before < time.time()
+
+
+def test_the_doctor_reaches_every_host(lab: Lab, operator: Operator) -> None:
+    done = operator.types("doctor", "-i", str(operator.inventory))
+    for host in ("operator", "edge", "xneelo-jnb", "azure-san", "cloudprox"):
+        assert re.search(rf"^ok\s+{host}\s+reached", done.stdout, re.M), done.stdout
