@@ -49,6 +49,13 @@ def resolve_inputs(
     return values
 
 
+def some_value(name: str, wanted: Input) -> str:
+    """A value for a plan that is only measured: the default, else one of the right form."""
+    examples = {"int": "1", "bool": "true", "duration": "1m", "time": "2026-11-23T03:12:00+02:00"}
+    text = wanted.default if wanted.default is not None else examples.get(wanted.type, f"{name}.invalid")
+    return input_text(wanted.type, text)
+
+
 def _value(name: str, wanted: Input, given: str | None, services: list[str]) -> str:
     text = given if given is not None else wanted.default
     if text is None:

@@ -32,14 +32,14 @@ def find_runbook(name: str | Path, *, directory: Path = RUNBOOKS) -> Path:
         UsageError: when there is none; it lists those that there are.
     """
     given = Path(name)
-    if given.suffix in SUFFIXES or "/" in str(name):
+    if given.is_file():
         return given
     for suffix in SUFFIXES:
         found = directory / f"{name}{suffix}"
         if found.is_file():
             return found
-    if given.is_file():
-        return given
+    if _is_path(str(name)):
+        return _existing(given)
     known = [path.stem for path in documents_in(directory)]
     raise UsageError(
         f"there is no runbook {quoted(str(name))} in {directory}/{did_you_mean(str(name), known)}",
@@ -85,8 +85,8 @@ def find_inventory(
 
 def _named(named: str, directory: Path) -> Path:
     path = Path(named)
-    if path.suffix in SUFFIXES or "/" in named or path.exists():
-        return path
+    if path.is_file() or _is_path(named):
+        return _existing(path)
     for suffix in SUFFIXES:
         found = directory / f"{named}{suffix}"
         if found.is_file():
@@ -96,4 +96,20 @@ def _named(named: str, directory: Path) -> Path:
         f"there is no inventory {quoted(named)} in {directory}/{did_you_mean(named, known)}",
         state=_NOTHING_DONE,
         hint=f"inventories: {listed(known)}; or give the path of a file",
+    )
+
+
+def _is_path(name: str) -> bool:
+    return "/" in name or Path(name).suffix in SUFFIXES
+
+
+def _existing(path: Path) -> Path:
+    """The path itself; a directory or an unreadable file is told by whoever reads it."""
+    if path.exists():
+        return path
+    known = [str(other) for other in documents_in(path.parent)]
+    raise UsageError(
+        f"there is no file {quoted(str(path))}{did_you_mean(str(path), known)}",
+        state=_NOTHING_DONE,
+        hint=f"in {path.parent}/: {listed(other.name for other in documents_in(path.parent))}",
     )

@@ -92,7 +92,7 @@ def _lines(plan: Plan) -> Iterator[Line]:
             for step in stage.steps:
                 number += 1
                 yield "", _PLAIN
-                yield from _step(number, step)
+                yield from _step(number, step, section)
     yield "", _PLAIN
     yield from _totals(plan, found)
 
@@ -125,9 +125,8 @@ def _objectives(plan: Plan) -> str:
     return ", ".join(f"{name} {format_duration(s) if s is not None else 'not promised'}" for name, s in promised)
 
 
-def _step(number: int, step: Step) -> Iterator[Line]:
-    kind = "reads only" if step.read_only else "changes something"
-    yield f"{number:3}  {step.id}  ({kind})", _STEP
+def _step(number: int, step: Step, section: Section) -> Iterator[Line]:
+    yield f"{number:3}  {step.id}  ({_kind(step)})", _STEP
     yield f"     {one_line(step.name)}", _PLAIN
     for endpoint in step.endpoints:
         yield _row("on", _endpoint(endpoint, step)), _PLAIN
@@ -143,6 +142,9 @@ def _step(number: int, step: Step) -> Iterator[Line]:
     if step.verify is not None:
         yield from _verify(step.verify)
     yield from _promises(step)
+    yield _row("", _failing(step, section)), _PLAIN
+    if step.failure_hint:
+        yield _row("", f"then: {one_line(step.failure_hint)}"), _PLAIN
     yield _row("at", f"{one_line(step.where)}  {step.digest[:12]}"), _DIM
 
 
@@ -215,12 +217,23 @@ def _promises(step: Step) -> Iterator[Line]:
     ]
     if any(said):
         yield _row("notes", "; ".join(part for part in said if part)), _PLAIN
-    failing = f"on failure: {_ON_FAILURE[step.on_failure]}"
-    if step.on_unreachable is OnUnreachable.CONTINUE:
-        failing += "; out of reach: the run goes on"
-    yield _row("", failing), _PLAIN
-    if step.failure_hint:
-        yield _row("", f"then: {one_line(step.failure_hint)}"), _PLAIN
+
+
+def _kind(step: Step) -> str:
+    if isinstance(step.action, Approval):
+        return "asks a person"
+    return "reads only" if step.read_only else "changes something"
+
+
+def _failing(step: Step, section: Section) -> str:
+    """What becomes of the run when the step fails: a precondition that does not hold is a no-go."""
+    if section is Section.PRECONDITIONS and step.on_failure is not OnFailure.CONTINUE:
+        said = "on failure: no-go, and nothing was changed"
+    elif section is Section.ALWAYS:
+        said = "on failure: the other steps of always go on"
+    else:
+        said = f"on failure: {_ON_FAILURE[step.on_failure]}"
+    return said + ("; out of reach: the run goes on" if step.on_unreachable is OnUnreachable.CONTINUE else "")
 
 
 _ON_FAILURE = {

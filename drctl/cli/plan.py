@@ -1,0 +1,119 @@
+"""``drctl plan``: everything that a run would do, rendered, with nothing connected."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drctl import __version__
+from drctl.cli.schema import write_file
+from drctl.cli.settings import pairs
+from drctl.errors import ExitCode
+from drctl.model.plan import Mode
+
+if TYPE_CHECKING:
+    from drctl.model.plan import Plan
+    from drctl.read.diagnostics import Diagnostic
+
+Runbook = Annotated[str, typer.Argument(metavar="RUNBOOK", help="A name in runbooks/, or a file.")]
+Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service, as the inventory names it.")]
+Inventory = Annotated[
+    Path | None, typer.Option("--inventory", "-i", envvar="DRCTL_INVENTORY", metavar="FILE", help="The inventory.")
+]
+Inputs = Annotated[list[str] | None, typer.Option("--input", metavar="NAME=VALUE", help="An input of the runbook.")]
+Json = Annotated[bool, typer.Option("--json", help="The plan as JSON, with its digest and its bounds.")]
+Out = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there instead.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("plan")(plan)
+
+
+def plan(
+    runbook: Runbook,
+    service: Service,
+    inventory: Inventory = None,
+    inputs: Inputs = None,
+    as_json: Json = False,
+    output: Out = None,
+) -> int:
+    """Show everything that a runbook would do for a service: hosts, scripts, values, limits. Nothing is connected.
+
+    Examples:
+
+      drctl plan failover taskflow-demo
+
+      drctl plan failover taskflow-demo --json -o plan.json
+    """
+    made, warnings = _made(
+        runbook=runbook,
+        service=service,
+        inventory=inventory,
+        inputs=pairs("--input", inputs or []),
+        mode=Mode.PLAN,
+        version=__version__,
+    )
+    if warnings:
+        from drctl.read.diagnostics import render_all
+
+        typer.echo(render_all(warnings) + "\n", err=True)
+    show(made, as_json=as_json, output=output)
+    return ExitCode.DONE
+
+
+def make(
+    *, runbook: str, service: str, inventory: Path | None, inputs: Mapping[str, str], mode: Mode, version: str
+) -> Plan:
+    """The plan of what was typed.
+
+    Raises:
+        UsageError: when a file, the service or an input is not there.
+        DocumentError: when a document is not valid, or the two do not fit together.
+    """
+    return _made(runbook=runbook, service=service, inventory=inventory, inputs=inputs, mode=mode, version=version)[0]
+
+
+def show(plan: Plan, *, as_json: bool, output: Path | None = None) -> None:
+    """Print the plan, or write it to a file."""
+    if as_json:
+        import json
+
+        from drctl.screens.plan import as_json_object
+
+        text = json.dumps(as_json_object(plan), indent=2, ensure_ascii=False) + "\n"
+        if output is not None:
+            write_file(output, text)
+        else:
+            typer.echo(text, nl=False)
+        return
+    from drctl.screens.plan import plain_text, print_plan
+
+    if output is not None:
+        write_file(output, plain_text(plan))
+    else:
+        print_plan(plan, sys.stdout, environ=os.environ)
+
+
+def _made(
+    *, runbook: str, service: str, inventory: Path | None, inputs: Mapping[str, str], mode: Mode, version: str
+) -> tuple[Plan, list[Diagnostic]]:
+    from drctl.plan.bounds import bound_problems
+    from drctl.plan.build import build_plan
+    from drctl.read.diagnostics import raise_on_problems
+    from drctl.read.documents import read_inventory, read_runbook
+    from drctl.read.find import find_inventory, find_runbook
+
+    written, problems = read_runbook(find_runbook(runbook))
+    world, more = read_inventory(find_inventory(inventory))
+    problems = [*problems, *more]
+    raise_on_problems(problems)
+    if written is None or world is None:  # pragma: no cover - absent only when there are errors, which were raised
+        raise AssertionError("a document without an error is missing")
+    made = build_plan(written, world, service=service, inputs=inputs, mode=mode, version=version)
+    return made, [*problems, *bound_problems(made, written)]

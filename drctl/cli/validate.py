@@ -1,0 +1,142 @@
+"""``drctl validate``: all the problems of the documents at once, offline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drctl.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from drctl.plan.build import InventoryDocument, RunbookDocument
+    from drctl.read.diagnostics import Diagnostic
+
+Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[FILE]…", help="Runbooks and inventories; all in runbooks/ and inventories/ by default."),
+]
+Inventory = Annotated[
+    Path | None,
+    typer.Option("--inventory", "-i", metavar="FILE", help="Hold the runbooks against the services of this inventory."),
+]
+Service = Annotated[
+    str, typer.Option("--service", "-s", metavar="SERVICE", help="Hold them against this service only.")
+]
+Json = Annotated[bool, typer.Option("--json", help="The problems as one JSON object.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("validate")(validate)
+
+
+def validate(paths: Paths = None, inventory: Inventory = None, service: Service = "", as_json: Json = False) -> int:
+    """Check runbooks and inventories. Nothing is connected to; exit code 3 when there is an error.
+
+    Examples:
+
+      drctl validate
+
+      drctl validate runbooks/failover.yml --inventory inventories/lab.yml --service taskflow-demo
+    """
+    from drctl.read.find import find_inventory
+
+    found = _Findings()
+    for path in _files(paths or []):
+        found.read(path)
+    if inventory is not None or service:
+        found.hold_against(find_inventory(inventory), service)
+    return _tell(found, as_json=as_json)
+
+
+def _files(paths: list[Path]) -> list[Path]:
+    from drctl.read.find import INVENTORIES, RUNBOOKS, documents_in
+
+    if not paths:
+        files = [*documents_in(RUNBOOKS), *documents_in(INVENTORIES)]
+        if not files:
+            raise UsageError(
+                f"there is nothing in {RUNBOOKS}/ and {INVENTORIES}/ to check",
+                state="nothing was connected to and nothing was changed",
+                hint="name the files: drctl validate FILE …",
+            )
+        return files
+    found = []
+    for path in paths:
+        inside = documents_in(path)
+        found += inside or [path]
+    return list(dict.fromkeys(found))
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What has been read so far, and what is wrong with it."""
+
+    runbooks: list[RunbookDocument] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)  # path → runbook or inventory
+    problems: list[Diagnostic] = field(default_factory=list)
+
+    def read(self, path: Path) -> None:
+        from drctl.read.documents import kind_of, read_inventory, read_runbook
+
+        kind = kind_of(path) or ("inventory" if path.parent.name == "inventories" else "runbook")
+        self.files[str(path)] = kind
+        if kind == "inventory":
+            self.problems += read_inventory(path)[1]
+            return
+        document, problems = read_runbook(path)
+        self.problems += problems
+        if document is not None:
+            self.runbooks.append(document)
+
+    def hold_against(self, path: Path, service: str) -> None:
+        """Each runbook with each service: what a plan would refuse, and whether the RTO can be kept."""
+        from drctl.plan.build import known_service
+        from drctl.read.documents import read_inventory
+
+        inventory, problems = read_inventory(path)
+        if str(path) not in self.files:
+            self.files[str(path)] = "inventory"
+            self.problems += problems
+        if inventory is None:
+            return
+        if service:
+            known_service(inventory, service)
+        for name in [service] if service else inventory.value.services:
+            for runbook in self.runbooks:
+                self._fit(runbook, inventory, name)
+
+    def _fit(self, runbook: RunbookDocument, inventory: InventoryDocument, service: str) -> None:
+        from drctl.plan.bounds import bound_problems
+        from drctl.plan.build import try_plan
+
+        plan, problems = try_plan(runbook, inventory, service=service)
+        self.problems += problems
+        if plan is not None:
+            self.problems += bound_problems(plan, runbook)
+
+
+def _tell(found: _Findings, *, as_json: bool) -> int:
+    from drctl.read.diagnostics import as_json as problem_json
+    from drctl.read.diagnostics import count, errors, in_order, render_all
+
+    problems = in_order(found.problems)
+    bad = len(errors(problems))
+    if as_json:
+        import json
+
+        said = {
+            "files": [{"path": path, "kind": kind} for path, kind in found.files.items()],
+            "errors": bad,
+            "warnings": len(problems) - bad,
+            "problems": [problem_json(problem) for problem in problems],
+        }
+        typer.echo(json.dumps(said, indent=2, ensure_ascii=False))
+    elif problems:
+        typer.echo(render_all(problems))
+    number = len(found.files)
+    typer.echo(f"{number} {'file' if number == 1 else 'files'}: {count(problems)}", err=True)
+    return ExitCode.INVALID_DOCUMENT if bad else ExitCode.DONE

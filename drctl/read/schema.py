@@ -1,0 +1,33 @@
+"""The JSON Schema of the documents, for editors. ``docs/schema/`` holds what this makes; a test sees to it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from drctl.model.inventory import Inventory
+from drctl.model.runbook import ACTIONS, Runbook
+
+Name = Literal["runbook", "inventory"]
+
+_TITLES: dict[str, str] = {"runbook": "A drctl runbook", "inventory": "A drctl inventory"}
+_PROBES = ("run", "local", "http", "tcp")
+
+
+def schema(name: Name) -> dict[str, Any]:
+    """The schema as a value; equal for equal programs."""
+    made = (Runbook if name == "runbook" else Inventory).model_json_schema(by_alias=True)
+    if name == "runbook":
+        definitions = made["$defs"]
+        definitions["StepText"]["oneOf"] = [{"required": [action]} for action in ACTIONS]
+        definitions["VerifyText"]["oneOf"] = [{"required": [probe]} for probe in _PROBES]
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": _TITLES[name]}
+    properties = dict(made.pop("properties"))
+    made.pop("title", None)
+    definitions = made.pop("$defs", {})
+    return {**head, **made, "properties": properties, "$defs": definitions}
+
+
+def schema_text(name: Name) -> str:
+    """The schema as a file holds it."""
+    return json.dumps(schema(name), indent=2, ensure_ascii=False) + "\n"
