@@ -34,6 +34,7 @@ class SecretValue(Written):
     """A value that is fetched at the last moment and never written anywhere."""
 
     secret: SecretReference
+    """env:NAME, file:/path or command:program argument."""
 
 
 def _plain_or_secret(value: Any) -> str:
@@ -59,49 +60,73 @@ class Ssh(Written):
     """How hosts are reached: an ssh_config file in place of the user's own."""
 
     config: Line | None = None
+    """An ssh_config in place of your own; a relative path is beside the inventory."""
 
 
 class Site(Written):
     """A place where hosts or copies of backups are. ``country`` decides whether data may be there."""
 
     provider: Line
+    """Who runs it."""
     city: Line = ""
+    """Where it is."""
     country: Country
+    """Two capital letters: ZA."""
     kind: SiteKind
+    """What it is."""
 
 
 class Host(Written):
     """A machine that is reached over SSH. Without ``user``, OpenSSH's configuration decides."""
 
     site: Slug
+    """A name below sites."""
     address: Address | None = None
+    """Where it is reached; its name unless said."""
     port: Port = 22
+    """Of its sshd."""
     user: User = ""
+    """Who logs in; what OpenSSH says unless said."""
     groups: list[Slug] = Field(default_factory=list)
+    """Names for several hosts at once."""
     vars: dict[VariableName, Value] = Field(default_factory=dict)
+    """Values for scripts on this host; they win over the service's."""
 
 
 class Backup(Written):
     """A place where copies of a service's backups are; ``offline`` ones cannot be reached over the network."""
 
     location: Slug
+    """A name below sites."""
     host: HostName | None = None
+    """The host that serves it; none for a copy that is off line."""
     kind: Slug
+    """What made it: pgbackrest."""
     stanza: Line | None = None
+    """Its name there."""
     offline: Flag = False
+    """It cannot be reached over the network."""
 
 
 class Service(Written):
     """One client's instance of TaskFlow."""
 
     title: Line
+    """The client, in one line."""
     tier: Slug = "standard"
+    """What the client pays for."""
     sla: Flag = True
+    """Whether the promises of availability, RTO and RPO hold for it."""
     roles: Annotated[dict[RoleName, RoleHosts], Field(min_length=1)]
+    """Who does what: primary, standby, backup, app, monitor, witness, or a name of your own."""
     vars: dict[VariableName, Value] = Field(default_factory=dict)
+    """Values for scripts and texts."""
     commands: dict[VariableName, Annotated[list[ScalarText], Field(min_length=1)]] = Field(default_factory=dict)
+    """Programs with their arguments, as lists, that runbooks call by name."""
     backups: list[Backup] = Field(default_factory=list)
+    """Where copies of its backups are."""
     objectives: ObjectivesText = ObjectivesText()
+    """What this client was promised, when it is not what all are."""
 
     def hosts_of(self, role: str) -> list[str]:
         """The hosts of a role, in the order in which they are written; none when the service has no such role."""
@@ -113,10 +138,18 @@ class Inventory(Written):
     """All that drctl knows of the world."""
 
     inventory: Slug
+    """Its name."""
     residency: Country
+    """The country that data must stay in."""
     timezone: Line = "UTC"
+    """For times that people read."""
     objectives: ObjectivesText = ObjectivesText()
+    """What every service is promised."""
     ssh: Ssh = Ssh()
+    """How hosts are reached."""
     sites: Annotated[dict[Slug, Site], Field(min_length=1)]
+    """The places."""
     hosts: Annotated[dict[HostName, Host], Field(min_length=1)]
+    """The machines."""
     services: dict[Slug, Service] = Field(default_factory=dict)
+    """The clients' instances."""

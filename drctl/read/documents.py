@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from drctl.model.inventory import Inventory
 from drctl.model.runbook import Runbook
@@ -28,6 +29,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Kind = Literal["runbook", "inventory"]
 
 _MAX_SHAPE_PROBLEMS = 500
+_ROUNDS = 4  # what is taken out may leave a hole around it
 
 
 def read_runbook(path: Path | str) -> tuple[Document[Runbook] | None, list[Diagnostic]]:
@@ -77,17 +79,23 @@ def _read(
 
 def _validated(loaded: Loaded, model: type[Model], places: Places) -> tuple[Model | None, bool, list[Diagnostic]]:
     """The model, made of the parts that are sound; whether every name in it is still there; and the problems."""
+    details: list[ErrorDetails] = []
+    problems: list[Diagnostic] = []
     try:
-        return model.model_validate(loaded.value), True, []
+        sound = model.model_validate(loaded.value)
+        if not loaded.empty:
+            return sound, True, []
     except ValidationError as error:
         details = error.errors(include_url=False)[:_MAX_SHAPE_PROBLEMS]
         problems = list(shape_problems(model, details, places))
     pruning = Pruning(copy.deepcopy(loaded.value))
-    for _ in range(4):
-        if not pruning.take_out(details):
-            break
+    taken = [pruning.remove(path) for path in reversed(loaded.empty)]
+    if not any([pruning.take_out(details), *taken]):
+        return None, False, problems
+    for _ in range(_ROUNDS):
         try:
             return model.model_validate(pruning.value), pruning.complete, problems
         except ValidationError as error:
-            details = error.errors(include_url=False)
+            if not pruning.take_out(error.errors(include_url=False)):
+                break
     return None, False, problems

@@ -18,6 +18,7 @@ from drctl.read.suggest import closest
 Path = tuple[str | int, ...]
 
 _DO_NOTHING = ":"
+_SECTIONS = ("preconditions", "steps", "always")
 # Keys that give names; a word like one of them was probably meant to be it.
 _NAMING = ("capture", "proves", "inputs", "preconditions", "steps", "parallel", "sites", "hosts", "services", "roles")
 
@@ -34,52 +35,75 @@ class Pruning:
         changed = False
         for detail in details:
             path = clean_path(detail["loc"])
-            holder = self._at(path[:-1])
-            if isinstance(holder, dict) and path and path[-1] in holder:
-                if detail["type"] == "extra_forbidden":
-                    del holder[path[-1]]
-                    self.complete = self.complete and closest(str(path[-1]), _NAMING) is None
-                else:
-                    self._delete(path)
-                changed = True
-            elif detail["type"] == "missing" and len(path) > 1 and isinstance(holder, dict):
-                changed = self._complete(holder, path) or changed
+            if detail["type"] == "extra_forbidden":
+                changed = self._unknown(path) or changed
+            elif detail["type"] == "missing":
+                changed = self._missing(path) or changed
+            else:
+                changed = self.remove(path) or changed
         return changed
 
-    def _delete(self, path: Path) -> None:
-        holder, last = self._at(path[:-1]), path[-1]
-        del holder[last]
-        in_step = len(path) > 2 and path[0] in ("preconditions", "steps", "always") and isinstance(path[-2], int)
-        if in_step and last in ACTIONS and not any(action in holder for action in ACTIONS):
+    def remove(self, path: Path) -> bool:
+        """Takes the part at the path out, or the list that it stands in; False when it is gone already."""
+        while path and not isinstance(path[-1], str) and not self._is_step(path):
+            path = path[:-1]  # a list with a hole would be another list
+        holder = self._at(path[:-1])
+        if not path or self._at(path, missing=self) is self:
+            return False
+        if self._is_step(path):
+            holder[path[-1]] = {"id": self._nameless(path), "local": _DO_NOTHING}
+            self.complete = False
+            return True
+        del holder[path[-1]]
+        self._fill(holder, path)
+        return True
+
+    def _fill(self, holder: dict[str, Any], path: Path) -> None:
+        """Something is gone: put in its place what brings forth no other fault."""
+        last = path[-1]
+        is_of_a_step = self._is_step(path[:-1])
+        if is_of_a_step and last in ACTIONS and not any(action in holder for action in ACTIONS):
             holder["run" if "hosts" in holder else "local"] = _DO_NOTHING
         elif path[-2:-1] == ("verify",) and last in ACTIONS and not any(action in holder for action in ACTIONS):
             holder["local"] = _DO_NOTHING
-        elif in_step and last == "hosts":
+        elif is_of_a_step and last == "hosts":
             holder["hosts"] = "primary"
-        elif in_step and last == "id":
-            self._name(holder, path)
-        elif len(path) <= 2 or isinstance(last, int) or "capture" in path or last in _NAMING:
+        elif is_of_a_step and last == "id":
+            holder["id"] = self._nameless(path)
+        elif len(path) <= 2 or "capture" in path or last in _NAMING:
             self.complete = False
 
-    def _complete(self, holder: dict[str, Any], path: Path) -> bool:
+    def _unknown(self, path: Path) -> bool:
+        holder = self._at(path[:-1])
+        if not isinstance(holder, dict) or path[-1] not in holder:
+            return False
+        del holder[path[-1]]
+        self.complete = self.complete and closest(str(path[-1]), _NAMING) is None
+        return True
+
+    def _missing(self, path: Path) -> bool:
         """A part is missing: a step's id is made up, anything else that lacks a part is taken out."""
-        if path[-1] == "id":
-            self._name(holder, path)
+        holder = self._at(path[:-1])
+        if path[-1] == "id" and isinstance(holder, dict):
+            holder["id"] = self._nameless(path)
             return True
-        above = self._at(path[:-2])
-        if isinstance(above, dict) and path[-2] in above:
-            self._delete(path[:-1])
-            return True
-        return False
+        return len(path) > 1 and self.remove(path[:-1])
 
-    def _name(self, step: dict[str, Any], path: Path) -> None:
-        step["id"] = "-".join(["nameless", *(str(part) for part in path[:-1])]).replace("_", "-")
+    def _is_step(self, path: Path) -> bool:
+        """Whether the path is that of an entry of a section or of a parallel group."""
+        return len(path) > 1 and isinstance(path[-1], int) and (path[-2] == "parallel" or path[:-1] in _PLACES)
 
-    def _at(self, path: Path) -> Any:
+    def _nameless(self, path: Path) -> str:
+        return "-".join(["nameless", *(str(part) for part in path)])
+
+    def _at(self, path: Path, missing: Any = None) -> Any:
         value: Any = self.value
         for part in path:
             try:
                 value = value[part]
             except (KeyError, IndexError, TypeError):
-                return None
+                return missing
         return value
+
+
+_PLACES = tuple((section,) for section in _SECTIONS)

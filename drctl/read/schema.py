@@ -25,7 +25,24 @@ def schema(name: Name) -> dict[str, Any]:
     properties = dict(made.pop("properties"))
     made.pop("title", None)
     definitions = made.pop("$defs", {})
-    return {**head, **made, "properties": properties, "$defs": definitions}
+    tidied: dict[str, Any] = _tidy({**made, "properties": properties, "$defs": definitions})
+    return {**head, **tidied}
+
+
+def _tidy(value: Any) -> Any:
+    """Without what misleads or says nothing: a null that is refused, a default that is empty, a name made of a name."""
+    if isinstance(value, list):
+        return [_tidy(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {key: item for key, item in value.items() if not (key == "title" and isinstance(item, str))}
+    if not isinstance(kept.get("default", 0), str | int | float):
+        kept.pop("default")
+    branches = [branch for branch in kept.get("anyOf", ()) if branch != {"type": "null"}]
+    if "anyOf" in kept and len(branches) == 1:
+        del kept["anyOf"]
+        kept = {**branches[0], **kept}
+    return {key: _tidy(item) for key, item in kept.items()}
 
 
 def schema_text(name: Name) -> str:

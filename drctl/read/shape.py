@@ -58,9 +58,10 @@ def clean_path(location: Iterable[str | int]) -> tuple[str | int, ...]:
 
 
 def shape_problems(model: type[BaseModel], details: Iterable[ErrorDetails], places: Places) -> Iterator[Diagnostic]:
-    """One diagnostic for each of pydantic's errors."""
+    """One diagnostic for each of pydantic's errors; the reader has told already where a value is missing."""
     for detail in details:
-        yield _problem(model, detail, places)
+        if detail["input"] is not None or detail["type"] == "extra_forbidden":
+            yield _problem(model, detail, places)
 
 
 def _problem(model: type[BaseModel], detail: ErrorDetails, places: Places) -> Diagnostic:

@@ -27,6 +27,7 @@ _FLOAT = re.compile(r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _MAX_DIGITS = 300  # int() refuses beyond 4300; a float has no use for more
 
 Node = yaml.nodes.Node
+Path = tuple[str | int, ...]
 _Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -38,10 +39,11 @@ class _Loader(_Base):  # type: ignore[misc,valid-type]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """The document's value and its tree of nodes, which knows the places."""
+    """The document's value and its tree of nodes, which knows the places; and the paths that have no value."""
 
     value: Any
     root: Node
+    empty: tuple[Path, ...] = ()
 
 
 def load(source: SourceText) -> tuple[Loaded | None, list[Diagnostic]]:
@@ -57,7 +59,7 @@ def load(source: SourceText) -> tuple[Loaded | None, list[Diagnostic]]:
         return None, [source.diagnostic("holds comments only", line=1, column=1)]
     builder = _Builder(source)
     value = builder.build(root)
-    return (None if builder.fatal else Loaded(value=value, root=root)), builder.problems
+    return (None if builder.fatal else Loaded(value=value, root=root, empty=tuple(builder.empty))), builder.problems
 
 
 def _survey(source: SourceText) -> list[Diagnostic]:
@@ -106,48 +108,60 @@ class _Builder:
     def __init__(self, source: SourceText) -> None:
         self.source = source
         self.problems: list[Diagnostic] = []
+        self.empty: list[Path] = []
         self.fatal = False
 
-    def build(self, node: Node) -> Any:
+    def build(self, node: Node, path: Path = ()) -> Any:
         if isinstance(node, yaml.MappingNode):
-            return self._mapping(node)
+            return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
-            return [self.build(item) for item in node.value]
-        return _scalar(node)
+            return [self.build(item, (*path, number)) for number, item in enumerate(node.value)]
+        value = _scalar(node)
+        if value is None:
+            self._refuse(node, path, "has no value", 'leave it out, or write "" for an empty text')
+            self.empty.append(path)
+        return value
 
-    def _mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         values: dict[str, Any] = {}
         first: dict[str, int] = {}
         for key_node, value_node in node.value:
-            key = self._key(key_node)
+            key = self._key(key_node, path)
             if key is None:
                 continue
             if key in first:
-                self._refuse(key_node, f"key {quoted(key)} is already given in line {first[key]}")
+                self._refuse(key_node, path, f"key {quoted(key)} is already given in line {first[key]}")
                 continue
             first[key] = key_node.start_mark.line + 1
-            values[key] = self.build(value_node)
+            values[key] = self.build(value_node, (*path, key))
         return values
 
-    def _key(self, node: Node) -> str | None:
+    def _key(self, node: Node, path: Path) -> str | None:
         if not isinstance(node, yaml.ScalarNode):
-            self._refuse(node, "a list or a mapping cannot be a key", 'quote "${name}" when a text was meant')
+            self._refuse(node, path, "a list or a mapping cannot be a key", 'quote "${name}" when a text was meant')
             self.fatal = True
             return None
         key = str(node.value)
         if key == "<<" and not node.style:
-            self._refuse(node, 'merge key "<<" is refused', "write the keys out where they are used")
+            self._refuse(node, path, 'merge key "<<" is refused', "write the keys out where they are used")
             return None
         if key == "":
-            self._refuse(node, "a key is empty")
+            self._refuse(node, path, "a key is empty")
             return None
         return key
 
-    def _refuse(self, node: Node, message: str, hint: str = "") -> None:
+    def _refuse(self, node: Node, path: Path, message: str, hint: str = "") -> None:
         mark = node.start_mark
         length = node.end_mark.column - mark.column if node.end_mark.line == mark.line else 1
+        said = ".".join(str(part) for part in path)
         self.problems.append(
-            self.source.diagnostic(message, line=mark.line + 1, column=mark.column + 1, length=length, hint=hint)
+            self.source.diagnostic(
+                f"{quoted(said)[1:-1]}: {message}" if said else message,
+                line=mark.line + 1,
+                column=mark.column + 1,
+                length=length,
+                hint=hint,
+            )
         )
 
 
