@@ -64,12 +64,12 @@ class Envelope:
         return None
 
     def noise(self) -> str:
-        """What came instead of the first line, for a person: the last line that is not empty, errors first."""
+        """What came instead of the first line, for a person: what sudo said, or the last line, errors first."""
         for stream in ("stderr", "stdout"):
             lines = self._buffers[stream].decode("utf-8", "replace").split("\n")
             said = [line.strip() for line in lines if line.strip()]
             if said:
-                return said[-1][:300]
+                return next((line for line in said if line.startswith("sudo: ")), said[-1])[:300]
         return ""
 
     def _possible_verdict(self, data: bytes) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Literal
@@ -27,6 +27,7 @@ KILL_TIMEOUT_S = KILL_GRACE_S + 15.0
 _WHY_GONE = {"never": "it was never started", "rebooted": "the host has been started anew since"}
 
 _PROBE_BEGINS = """\
+cd "${{HOME:-/}}" 2>/dev/null || cd /
 ( read -r stat </proc/$$/stat; set -- ${{stat##*) }}; printf '%s started %s %s\\n' {token} $$ "${{20}}" )
 echo {token} >&2
 """
@@ -121,7 +122,10 @@ def job(
     if killed:
         return _timed_out(killed[0], timeout_s, duration_s, attached=attached)
     if envelope.first is None:
-        return _never_began(sent, envelope, transport.label, command.become, duration_s)
+        never = _never_began(sent, envelope, transport.label, command.become, duration_s)
+        if never.ending is Ending.LOST:
+            return replace(never, detail=f"{never.detail}; whether the job was started is not known")
+        return never
     if envelope.first[:1] == ("refused",):
         detail = f"{transport.label} cannot hold the job: {' '.join(envelope.first[1:])}; nothing was run"
         return CommandResult(ending=Ending.REFUSED, detail=detail, duration_s=duration_s)

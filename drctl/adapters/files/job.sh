@@ -14,6 +14,10 @@
 #   killed   why drctl ended it ("timeout" or "kill"), when it did.
 # The script itself is never a file there: it may hold secrets.
 
+# A shell writes "Terminated" when a child was ended by a signal. That is not the script's own output, and so the
+# script's standard error is descriptor 3 here.
+exec 3>&2 2>/dev/null
+
 # drctl_place NAME: finds the job's directory, and sets job. A user without a home that can be written has it below
 # /var/tmp, which outlives a reboot too; a directory there that is not ours is never used.
 drctl_place() {
@@ -94,12 +98,18 @@ drctl_members() {
     done
 }
 
-# drctl_await GROUP START SECONDS: until the group is empty. Signals take effect in milliseconds, or not at all.
+drctl_uptime() {
+    read -r uptime rest </proc/uptime
+    uptime=${uptime%%.*}
+}
+
+# drctl_await GROUP START SECONDS: until the group is empty. Signals take effect in milliseconds, or not at all; the
+# time is looked at because looking through /proc takes a while on a host with many processes.
 drctl_await() {
-    left=$(($3 * 20))
-    while drctl_members "$1" "$2" && [ -n "$members" ] && [ "$left" -gt 0 ]; do
-        sleep 0.05 2>/dev/null || { sleep 1; left=$((left - 19)); }
-        left=$((left - 1))
+    drctl_uptime
+    deadline=$((uptime + $3))
+    while drctl_members "$1" "$2" && [ -n "$members" ] && drctl_uptime && [ "$uptime" -lt "$deadline" ]; do
+        sleep 0.05 2>/dev/null || sleep 1
     done
     [ -z "$members" ]
 }
@@ -212,14 +222,14 @@ drctl_job() {
     if [ -e "$job/claim" ]; then
         echo attached
     else
-        drctl_feed "$5" | drctl_session sh -s -- "$job" "$token" 2>&1
-    fi | drctl_follow "$3" "$4"
+        drctl_feed "$5" | drctl_session sh -s -- "$job" "$token" 2>&1 3>&-
+    fi | drctl_follow "$3" "$4" 2>&3
 }
 
 # drctl_probe TOKEN FEED: run a script in a process group of its own; its exit code is ours.
 drctl_probe() {
     token=$1
-    drctl_feed "$2" | drctl_session sh -s
+    drctl_feed "$2" | drctl_session sh -s 2>&3 3>&-
 }
 
 # drctl_stop TOKEN GROUP START GRACE: end a probe.

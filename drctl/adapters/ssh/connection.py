@@ -147,8 +147,7 @@ def _open(route: Route, timings: Timings, closing: contextlib.ExitStack) -> Fabr
     closing.close()  # what an attempt before this one left
     gateway: FabricConnection | None = None
     if route.through is not None:
-        gateway = _open(route.through, timings, contextlib.ExitStack())
-        closing.callback(gateway.close)
+        gateway = _open(route.through, timings, closing.enter_context(contextlib.ExitStack()))
         _wake(gateway)
     connect_s = timings.connect_s or route.connect_timeout_s
     keys = OurKeys(route)
@@ -164,7 +163,8 @@ def _open(route: Route, timings: Timings, closing: contextlib.ExitStack) -> Fabr
     elif gateway is None:
         arguments["sock"] = _tcp(route, connect_s)
     # A Config of our own for each connection: sharing one between threads is a race. Nothing is read from fabric.yml.
-    config = Config(overrides={"load_ssh_configs": False, "timeouts": {"connect": int(connect_s) or 1}}, lazy=True)
+    negotiation_s = int(connect_s + timings.banner_s) + 1
+    config = Config(overrides={"load_ssh_configs": False, "timeouts": {"connect": negotiation_s}}, lazy=True)
     fabric = FabricConnection(
         route.address, user=route.user, port=route.port, config=config, gateway=gateway, connect_kwargs=arguments
     )

@@ -14,7 +14,7 @@ import re
 import socket
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from drctl.adapters.transport import Refused
@@ -129,21 +129,17 @@ def _gateway(jump: str, wanted: _Wanted) -> Route | None:
         if match is None:
             raise Refused(f"the ProxyJump of {wanted.name} cannot be understood: {hop!r}")
         user, name, port = match[1] or "", match[2].strip("[]"), int(match[3] or 0)
-        if hop in wanted.hops or name == wanted.name:
-            raise Refused(f"the gateway {name} of {wanted.name} leads back to itself")
+        if name == wanted.name and route is None:
+            return None  # "Host *" with a ProxyJump is meant for the others: OpenSSH skips it for the gateway itself
+        if hop in wanted.hops:
+            raise Refused(f"the gateway {name} of {wanted.name} leads back to itself: nothing was sent")
         step = _Wanted(name=name, port=port, user=user, config=wanted.config, hops=(*wanted.hops, hop))
         # Only the first hop may have a gateway of its own; the others are reached through the one before.
         before = route
         route = _route(step)
         if before is not None:
-            route = _with_gateway(route, before)
+            route = replace(route, through=before, proxy_command=None)
     return route
-
-
-def _with_gateway(route: Route, through: Route) -> Route:
-    from dataclasses import replace
-
-    return replace(route, through=through, proxy_command=None)
 
 
 def _ask_ssh(wanted: _Wanted) -> Mapping[str, list[str]]:
