@@ -41,6 +41,12 @@ def discover(mountinfo: str) -> dict[str, Hierarchy]:
     return found
 
 
+def _write_if_there(control: Path, value: int) -> None:
+    """Swap is not accounted for on every kernel."""
+    if control.exists():
+        control.write_text(f"{value}\n")
+
+
 class ControlGroups:
     """The control groups of one lab: ``drctl-lab.NAME/HOST`` in each hierarchy."""
 
@@ -60,7 +66,13 @@ class ControlGroups:
     def create(self, host: str) -> None:
         """Make the host's groups; those that exist stay."""
         for directory in self.directories(host):
-            directory.mkdir(parents=True, exist_ok=True)
+            try:
+                directory.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise LabError(
+                    f"the control group {directory} cannot be made: {error.strerror}",
+                    hint="run the lab on a machine of its own, or in a container that may write control groups",
+                ) from error
         for controller in ("memory", "cpu"):
             hierarchy = self._of.get(controller)
             if hierarchy and hierarchy.version == 2:
@@ -85,9 +97,13 @@ class ControlGroups:
         memory, cpu = self._path("memory", host), self._path("cpu", host)
         try:
             if self._of["memory"].version == 1:
+                _write_if_there(memory / "memory.memsw.limit_in_bytes", -1)
                 (memory / "memory.limit_in_bytes").write_text(f"{memory_bytes}\n")
+                _write_if_there(memory / "memory.memsw.limit_in_bytes", memory_bytes)
             else:
                 (memory / "memory.max").write_text(f"{memory_bytes}\n")
+                # The machine's swap is none of the host's: a small host has little memory, not slow memory.
+                _write_if_there(memory / "memory.swap.max", 0)
             if self._of["cpu"].version == 1:
                 (cpu / "cpu.cfs_period_us").write_text(f"{_PERIOD_US}\n")
                 (cpu / "cpu.cfs_quota_us").write_text(f"{quota}\n")

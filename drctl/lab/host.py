@@ -12,7 +12,7 @@ from drctl.lab.cgroups import ControlGroups
 from drctl.lab.commands import detach, run, wait_until
 from drctl.lab.disk import write_boot_identity
 from drctl.lab.network import Network, inside
-from drctl.lab.state import Process, read_process, write_atomically, write_process
+from drctl.lab.state import Process, read_process, taking_turns, write_atomically, write_process
 from drctl.lab.topology import HOSTS, SIZES, Settings
 
 
@@ -65,8 +65,11 @@ class Host:
         Without ``limited`` it has the whole machine: only while the lab is being built.
         Raises LabError when its PID 1 does not come up.
         """
-        if self.is_on:
-            return
+        with taking_turns(self.directory):
+            if not self.is_on:
+                self._boot(limited)
+
+    def _boot(self, limited: bool) -> None:
         write_boot_identity(self.settings, self.name, self.size)
         self.groups.create(self.name)
         if limited:
@@ -127,6 +130,10 @@ class Host:
         The network card goes first: a real machine that loses its power says no goodbye on the network.
         Raises LabError when anything of it still runs after ``within`` seconds.
         """
+        with taking_turns(self.directory):
+            return self._power_off(within)
+
+    def _power_off(self, within: float) -> bool:
         init = self.init
         was_on = init is not None or bool(self.groups.processes(self.name))
         if self.settings.namespace(self.name).exists():

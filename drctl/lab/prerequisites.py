@@ -64,12 +64,7 @@ def missing_prerequisites(
             pwd.getpwnam(account)
         except KeyError:
             missing.append(Missing(f"the account {account}", INSTALL + package, package))
-    groups = discover(Path("/proc/self/mountinfo").read_text())
-    for controller in CONTROLLERS:
-        if controller not in groups:
-            missing.append(
-                Missing(f"the {controller} control group", "run on a kernel, or in a container, that offers it")
-            )
+    missing += _missing_of_kernel()
     kind = filesystem_of(directory, Path("/proc/self/mountinfo").read_text())
     if kind in _UNFIT_FILESYSTEMS:
         missing.append(
@@ -78,6 +73,25 @@ def missing_prerequisites(
                 "set DRCTL_LAB_DIR to a directory on a local disk, or on a tmpfs",
             )
         )
+    return missing
+
+
+def _missing_of_kernel() -> list[Missing]:
+    missing = []
+    groups = discover(Path("/proc/self/mountinfo").read_text())
+    for controller in CONTROLLERS:
+        if controller not in groups or not os.access(groups[controller].root, os.W_OK):
+            missing.append(
+                Missing(
+                    f"the {controller} control group, writable",
+                    "run on a machine, or in a privileged container, where root may write control groups",
+                )
+            )
+    status = Path("/proc/self/status").read_text()
+    held = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), 16)
+    for name, bit in (("CAP_NET_ADMIN", 12), ("CAP_SYS_ADMIN", 21)):
+        if not held >> bit & 1:
+            missing.append(Missing(f"the capability {name}", "run as root, outside a container or in a privileged one"))
     return missing
 
 

@@ -112,16 +112,30 @@ def write_state(directory: Path, state: LabState) -> None:
 
 
 def read_process(path: Path) -> Process | None:
-    """A process that was remembered in a file; None when there is none."""
+    """A process that was remembered in a file; None when there is none, or when the machine was rebooted since."""
     try:
-        return Process(**json.loads(path.read_text()))
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+        fields = json.loads(path.read_text())
+        if fields.pop("machine_boot", machine_boot_id()) != machine_boot_id():
+            return None
+        return Process(**fields)
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 def write_process(path: Path, process: Process) -> None:
-    """Remember a process."""
-    write_atomically(path, json.dumps(asdict(process)) + "\n")
+    """Remember a process of this boot of the machine."""
+    write_atomically(path, json.dumps({**asdict(process), "machine_boot": machine_boot_id()}) + "\n")
+
+
+@contextmanager
+def taking_turns(directory: Path) -> Iterator[None]:
+    """Wait for, and hold, the lock of a directory: for short work that two drctl must not do at once."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
