@@ -18,7 +18,8 @@ _SEQUENCE = re.compile(
 )
 _SURPRISING = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # controls, bidi marks, zero widths, lone surrogates
 _LONGEST_LINE = 2_000
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~>$-])")
+_MARKDOWN = re.compile(r"([\\`*\[\]|~$])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_AT_THE_BEGINNING = re.compile(r"^(?:([#+>=-])|(\d+)([.)]))")
 
 
 def visible(text: str) -> str:
@@ -70,10 +71,17 @@ def html(text: str) -> str:
 
 def markdown(text: str) -> str:
     """Text on one line for a paragraph or a table cell of Markdown: no markup, no HTML, no cell's end."""
-    escaped = _MARKDOWN.sub(r"\\\1", one_line(text))
-    # After the backslashes, so that an entity's own signs stay whole; autolinks and mentions must not light up.
-    escaped = escaped.replace("&", "&amp;").replace("<", "&lt;").replace("\\>", "&gt;")
-    return escaped.replace("://", ":&#47;/").replace("@", "&#64;")
+    escaped = _MARKDOWN.sub(lambda m: f"\\{m.group(0)}", one_line(text))
+    escaped = escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = _AT_THE_BEGINNING.sub(lambda m: rf"{m.group(2) or ''}\{m.group(3) or m.group(1)}", escaped)
+    # A bare address must not become a link, nor a name a mention.
+    return escaped.replace("://", ":&#47;/").replace("www.", "www&#46;").replace("@", "&#64;")
+
+
+def code(text: str) -> str:
+    """A code span of Markdown; text that could get out of one is escaped instead."""
+    plain = one_line(text)
+    return markdown(plain) if "`" in plain or "|" in plain or not plain else f"`{plain}`"
 
 
 def fenced(text: str, language: str = "text") -> str:

@@ -12,7 +12,7 @@ from drctl.model.events import Outcome
 from drctl.model.units import format_instant
 from drctl.report import words
 from drctl.report.facts import HostRow, OutputRow, StepRow, Summary
-from drctl.report.harmless import fenced, markdown, visible
+from drctl.report.harmless import code, fenced, markdown, visible
 
 LONGEST_CELL = 240
 
@@ -50,8 +50,8 @@ def _cell(text: str) -> str:
 def _head(found: Summary) -> Iterator[str]:
     yield f"# {markdown(found.watermark)}: {markdown(found.runbook)} of {markdown(found.service)}"
     yield ""
-    code = "" if found.ongoing else f" (exit code {int(found.exit_code)}: {markdown(found.exit_meaning)})"
-    yield f"**{markdown(found.headline)}**{code}"
+    exit_code = "" if found.ongoing else f" (exit code {int(found.exit_code)}: {markdown(found.exit_meaning)})"
+    yield f"**{markdown(found.headline)}**{exit_code}"
     yield ""
     if found.ongoing:
         last = format_instant(found.chain.last_at)
@@ -59,7 +59,7 @@ def _head(found: Summary) -> Iterator[str]:
         yield ""
     title = f", {markdown(found.service_title)}" if found.service_title else ""
     yield f"- {markdown(found.title)}{title}"
-    yield f"- run `{found.run_id}`, mode **{found.mode.value.upper()}**"
+    yield f"- run {code(found.run_id)}, mode **{found.mode.value.upper()}**"
     if found.reason:
         yield f"- reason: {markdown(found.reason)}"
     yield ""
@@ -158,7 +158,7 @@ def _people(found: Summary) -> Iterator[str]:
         (
             (format_instant(d.at), str(d.question), markdown("@".join(p for p in (d.step, d.host) if p) +
              (f" ({d.fact})" if d.fact else "")), f"**{markdown(d.answer)}**", markdown(d.who or "nobody was there"),
-             _cell(d.why), words.amount(d.waited_s))
+             markdown(d.why), words.amount(d.waited_s))
             for d in found.decisions
         ),
     )  # fmt: skip
@@ -180,7 +180,7 @@ def _findings(found: Summary) -> Iterator[str]:
     for deviation in found.deviations:
         about = "@".join(p for p in (deviation.step, deviation.host) if p)
         kind = deviation.kind.replace("_", " ")
-        yield f"- **{kind}**{': ' + markdown(about) if about else ''}: {_cell(deviation.text)}"
+        yield f"- **{kind}**{': ' + markdown(about) if about else ''}: {markdown(deviation.text)}"
     if not found.deviations:
         yield "Nothing."
     yield ""
@@ -203,7 +203,7 @@ def _command(step: StepRow, host: HostRow) -> Iterator[str]:
     sent = host.command
     yield f"### {step.number}. {markdown(step.id)} {markdown(words.where(sent, host.host))}"
     yield ""
-    yield f"{markdown(step.name)} ({markdown(step.where)}), sha256 of the command `{sent.sha256}`"
+    yield f"{markdown(step.name)} ({markdown(step.where)}), sha256 of the command {code(sent.sha256)}"
     yield ""
     head = [words.variable(v) for v in sent.variables]
     words_of = [f"positional parameters: {' '.join(sent.words)}"] if sent.words else []
@@ -222,6 +222,7 @@ def _command(step: StepRow, host: HostRow) -> Iterator[str]:
                 for a in host.attempts
             ),
         )  # fmt: skip
+    yield from (f"{fenced(a.detail)}\n" for a in host.attempts if len(a.detail) > LONGEST_CELL)
     for name, value in host.captured:
         yield f"- captured {markdown(name)} = {_cell(value)}"
     if host.captured:
@@ -233,7 +234,8 @@ def _command(step: StepRow, host: HostRow) -> Iterator[str]:
 def _output(name: str, output: OutputRow | None) -> Iterator[str]:
     if output is None:
         return
-    yield f"{name}: {output.bytes} bytes, sha256 `{output.sha256}`{', withheld: sensitive' if output.withheld else ''}"
+    withheld = ", withheld: the step is sensitive" if output.withheld else ""
+    yield f"{name}: {output.bytes} bytes, sha256 {code(output.sha256)}{withheld}"
     yield ""
     if not output.withheld:
         yield fenced(visible(output.tail))
@@ -244,10 +246,10 @@ def _origin(found: Summary) -> Iterator[str]:
     yield "## Where this comes from"
     yield ""
     rows = [
-        ("runbook", markdown(found.runbook_source.path), f"`{found.runbook_source.sha256}`"),
-        ("inventory", markdown(found.inventory_source.path), f"`{found.inventory_source.sha256}`"),
-        ("plan", "", f"`{found.plan_digest}`"),
-        ("journal", f"{found.chain.events} events, head of the hash chain", f"`{found.chain.head}`"),
+        ("runbook", markdown(found.runbook_source.path), code(found.runbook_source.sha256)),
+        ("inventory", markdown(found.inventory_source.path), code(found.inventory_source.sha256)),
+        ("plan", "", code(found.plan_digest)),
+        ("journal", f"{found.chain.events} events, head of the hash chain", code(found.chain.head)),
     ]
     yield from _table(("what", "where", "sha256"), rows)
     if found.inputs:

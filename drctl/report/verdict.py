@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from drctl.engine import objectives
 from drctl.engine.objectives import Reading, Verdict
 from drctl.engine.state import RunState, targets_of
 from drctl.errors import ExitCode
-from drctl.model.events import Ended, Outcome, Question
+from drctl.model.events import Ended, Outcome, Question, Reason
 from drctl.model.plan import Approval, Mark, Mode, Step, Wait
 
 YEARLY_BUDGET_S = 8.76 * 3600  # a year's 99.9 %, as TaskFlow's SLA states it
@@ -133,15 +134,7 @@ def truths(state: RunState) -> tuple[str, ...]:
     plan = state.the_plan
     if not exercise(state):
         return (f"nothing was changed: this is a run in {state.mode} mode",)
-    acting = [s for s in plan.steps() if not s.read_only and not isinstance(s.action, Approval | Wait)]
-    changed = [s.id for s in acting if state.step_outcome(s) is Outcome.SUCCEEDED]
-    doubtful = in_doubt(state)
-    said = [f"done: {', '.join(changed)}"] if changed else [] if doubtful else ["nothing was changed"]
-    if doubtful:
-        said.append(f"in doubt: {', '.join(doubtful)}")
-    failed = [s.id for s in plan.steps() if state.step_outcome(s) is Outcome.FAILED]
-    if failed:
-        said.append(f"failed: {', '.join(failed)}")
+    said = list(_done_and_not(state))
     if Mark.SERVICE_RESTORED in state.clock:
         said.append("the service is restored")
     elif any(s.mark is Mark.SERVICE_RESTORED for s in plan.steps()):
@@ -153,6 +146,36 @@ def truths(state: RunState) -> tuple[str, ...]:
         else:
             said.append(f"{fact}: {'proved' if state.proved(fact) else 'not proved'}")
     return tuple(said)
+
+
+def _done_and_not(state: RunState) -> Iterator[str]:
+    """What was changed, what may have been, and what was not; "nothing" only when nothing of the kind was sent."""
+    acting = [s for s in state.the_plan.steps() if not s.read_only and not isinstance(s.action, Approval | Wait)]
+    lists = {
+        "done": [s.id for s in acting if state.step_outcome(s) is Outcome.SUCCEEDED],
+        "under way": [t.step for t in state.in_flight if not state.the_plan.step(t.step).read_only],
+        "in doubt": list(in_doubt(state)),
+        "failed, and may have changed something": [s.id for s in acting if _half_done(state, s)],
+    }
+    if not any(lists.values()):
+        yield "nothing was changed"
+    lists["failed, and changed nothing"] = [
+        s.id
+        for s in state.the_plan.steps()
+        if state.step_outcome(s) is Outcome.FAILED and not isinstance(s.action, Approval) and not _half_done(state, s)
+    ]
+    for label, steps in lists.items():
+        if steps:
+            yield f"{label}: {', '.join(dict.fromkeys(steps))}"
+
+
+def _half_done(state: RunState, step: Step) -> bool:
+    """Whether a changing step failed after it had been sent; without a connection, or refused, it never was."""
+    if step.read_only or isinstance(step.action, Approval | Wait):
+        return False
+    known = [state.target(t) for t in targets_of(step)]
+    sent = [k for k in known if k.attempts > 0 and k.reason not in (Reason.UNREACHABLE, Reason.REFUSED)]
+    return any(k.outcome is Outcome.FAILED for k in sent)
 
 
 def next_commands(state: RunState) -> tuple[str, ...]:

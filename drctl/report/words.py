@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drctl.engine.objectives import Verdict
+from drctl.engine.objectives import Reading, Verdict
 from drctl.model.events import Act, Outcome
 from drctl.model.plan import Mark
 from drctl.model.units import format_duration
@@ -25,14 +25,23 @@ def amount(seconds: float | None) -> str:
     return "-" if seconds is None else format_duration(seconds)
 
 
-def objective(name: str, reading: Objective) -> str:
-    """``RTO  MET  54m 22s of 4h 00m``."""
-    target = "no target" if reading.target_s is None else format_duration(reading.target_s)
-    if reading.verdict is Verdict.NOT_MEASURED:
-        known = "" if reading.actual_s is None else f", {format_duration(reading.actual_s)} so far as known"
+def objective(name: str, found: Objective) -> str:
+    """``RTO MET 54m 22s of 4h 00m``."""
+    return _reading(name, found.verdict, found.actual_s, found.target_s)
+
+
+def reading(name: str, found: Reading) -> str:
+    """The same of a reading that is not in a report yet."""
+    return _reading(name, found.verdict, found.actual_s, found.target_s)
+
+
+def _reading(name: str, verdict: Verdict, actual_s: float | None, target_s: float | None) -> str:
+    target = "no target" if target_s is None else format_duration(target_s)
+    if verdict is Verdict.NOT_MEASURED:
+        known = "" if actual_s is None else f", {format_duration(actual_s)} so far as known"
         return f"{name} NOT MEASURED (target {target}{known})"
-    word = {Verdict.RUNNING: "RUNNING" if name == "RTO" else "OPEN"}.get(reading.verdict, reading.verdict.upper())
-    return f"{name} {word} {amount(reading.actual_s)} of {target}"
+    word = {Verdict.RUNNING: "RUNNING" if name == "RTO" else "OPEN"}.get(verdict, verdict.upper())
+    return f"{name} {word} {amount(actual_s)} of {target}"
 
 
 def outcome(found: Outcome | None, *, begun: bool) -> str:

@@ -11,9 +11,14 @@ from drctl.engine.ports import Listener
 from drctl.engine.state import RunState, Target, TargetState
 from drctl.model.plan import Section, Step
 
+LEAVE_ALTERNATE_SCREEN = b"\x1b[?1049l\x1b[?25h"
+
 
 class Screen(Listener, Protocol):
     """A listener with a beginning and an end. Use it as a context manager around the run."""
+
+    leaving: bytes
+    """What a process that leaves at once, without unwinding, must write to the terminal to give it back."""
 
     def tick(self, now: datetime) -> None:
         """About a second has gone by; the loop's owner calls it."""

@@ -29,7 +29,9 @@ def choose(
         return NdjsonScreen(stdout)
     if plain or not can_be_live(stderr, environ):
         return LinesScreen(stderr)
-    return LinesScreen(stderr)
+    from drctl.screens.live import LiveScreen  # rich costs time to import, and the other screens do without it
+
+    return LiveScreen(stderr, clock=clock, colours=not environ.get("NO_COLOR"))
 
 
 def can_be_live(stream: TextIO, environ: Mapping[str, str]) -> bool:

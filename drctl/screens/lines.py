@@ -12,14 +12,12 @@ from threading import RLock
 from types import TracebackType
 from typing import Self, TextIO
 
-from drctl.engine import objectives
 from drctl.engine.state import RunState, Target, TargetState, tolerated
 from drctl.model import events as ev
 from drctl.model.events import Act, Event, Outcome
 from drctl.model.plan import Mark
 from drctl.model.units import format_duration, format_instant
 from drctl.report import verdict, words
-from drctl.report.facts import Objective
 from drctl.report.harmless import one_line, tail_lines
 from drctl.screens.base import numbers, place, write
 
@@ -32,6 +30,7 @@ class LinesScreen:
     """Plain lines to one stream. Safe to call from several threads."""
 
     name = "lines"
+    leaving = b""
 
     def __init__(self, stream: TextIO, *, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._stream = stream
@@ -222,18 +221,8 @@ def _marks(event: Event, state: RunState, target: Target) -> Iterator[str]:
         return
     clock = ""
     if step.mark is Mark.SERVICE_RESTORED:
-        clock = f", {words.objective('RTO', _objective(verdict.rto(state, event.at)))}"
+        clock = f", {words.reading('RTO', verdict.rto(state, event.at))}"
     yield _line(event.at, f"clock   {words.MARKS[step.mark]} {format_instant(point.at)}{clock}")
-
-
-def _objective(reading: objectives.Reading) -> Objective:
-    return Objective(
-        target_s=reading.target_s,
-        actual_s=reading.actual_s,
-        verdict=reading.verdict,
-        basis=reading.basis,
-        note="",
-    )
 
 
 def _heartbeat(state: RunState, now: datetime) -> str:
@@ -256,8 +245,8 @@ def _footer(event: Event, state: RunState) -> Iterator[str]:
     yield _line(event.at, f"run ended: {state.ended}")
     yield ""
     yield f"{state.mode.value.upper()} {one_line(verdict.headline(state, event.at))}"
-    yield f"  {words.objective('RTO', _objective(verdict.rto(state, event.at)))}"
-    yield f"  {words.objective('RPO', _objective(verdict.rpo(state)))}"
+    yield f"  {words.reading('RTO', verdict.rto(state, event.at))}"
+    yield f"  {words.reading('RPO', verdict.rpo(state))}"
     target_s = state.the_plan.objectives.rpo_s
     if note := verdict.nightly_note(target_s):
         yield f"  {note}"

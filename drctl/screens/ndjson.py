@@ -35,6 +35,7 @@ class NdjsonScreen:
     """Events as lines of JSON; for programs."""
 
     name = "json"
+    leaving = b""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -12,7 +12,7 @@ from drctl.engine.ports import Answer
 from drctl.engine.state import RunState
 from drctl.model.events import PersonAsked, Question
 from drctl.model.plan import Mode
-from drctl.report import verdict
+from drctl.report import verdict, words
 from drctl.report.harmless import one_line, tail_lines
 from drctl.screens.terminal import Terminal
 
@@ -111,6 +111,9 @@ def question_lines(question: PersonAsked, state: RunState, *, width: int) -> lis
     lines += _plain_wrapped(f"{state.mode.value.upper()} run of {state.the_plan.service}: {question.prompt}", width)
     for fact in question.facts:
         lines += [f"  | {line}"[: max(20, width)] for line in tail_lines(fact, FACT_LINES)]
+    if state.asked_at is not None and verdict.exercise(state):
+        rto, rpo = verdict.rto(state, state.asked_at), verdict.rpo(state)
+        lines += _plain_wrapped(f"{words.reading('RTO', rto)}; {words.reading('RPO', rpo)}", width)
     lines.append("True of the systems now:")
     for truth in verdict.truths(state):
         lines += _wrapped(truth, width)

@@ -61,7 +61,7 @@ WITNESSES = tuple(
 SERVICE_VARIABLES = (
     Variable(name="service", text="acme"),
     Variable(name="database", text="taskflow_acme"),
-    Variable(name="app_password", secret="file:/etc/drctl/acme.password"),
+    Variable(name="app_password", secret="file:/etc/drctl/acme.password"),  # noqa: S106 - a reference
 )
 
 
@@ -217,7 +217,14 @@ class Builder:
         return self.start(step, host).finish(step, host, took_s=took_s, out=out, **more)  # type: ignore[arg-type]
 
     def asked(
-        self, question: Question, step: str, *, prompt: str, answers: Sequence[str], host: str = "", facts: Sequence[str] = ()
+        self,
+        question: Question,
+        step: str,
+        *,
+        prompt: str,
+        answers: Sequence[str],
+        host: str = "",
+        facts: Sequence[str] = (),
     ) -> Builder:
         return self.add(
             ev.PersonAsked(
@@ -226,7 +233,9 @@ class Builder:
             )
         )  # fmt: skip
 
-    def answered(self, question: Question, step: str, answer: str, *, after_s: float, host: str = "", why: str = "") -> Builder:
+    def answered(
+        self, question: Question, step: str, answer: str, *, after_s: float, host: str = "", why: str = ""
+    ) -> Builder:
         return self.add(
             ev.PersonAnswered(
                 question=question, step=step, host=host, answer=answer, who="thandi@bastion-cpt", why=why
@@ -331,7 +340,8 @@ def failed() -> list[Event]:
         "promote", "azure-db-1", took_s=90.0, outcome=Outcome.FAILED, reason=Reason.TIMED_OUT,
         detail="it ran longer than 1m 30s and was killed",
     )  # fmt: skip
-    run.asked(Question.FAILED, "promote", host="azure-db-1", prompt="failed", answers=("retry", "skip", "pause", "abort"))
+    answers = ("retry", "skip", "pause", "abort")
+    run.asked(Question.FAILED, "promote", host="azure-db-1", prompt="failed", answers=answers)
     run.add(ev.PersonAnswered(question=Question.FAILED, step="promote", host="azure-db-1", answer="abort", who=""))
     run.did("thaw-deploys", "azure-app-1", took_s=0.3)
     return run.end(Ended.FAILED, "promote")
@@ -357,7 +367,8 @@ def in_doubt() -> list[Event]:
     answers = ("succeeded", "run_again", "pause", "abort")
     run.asked(Question.IN_DOUBT, "promote", host="azure-db-1", prompt=prompt, answers=answers)
     run.add(ev.StopRequested(by="sipho", how="SIGINT"), after_s=20)
-    run.add(ev.PersonAnswered(question=Question.IN_DOUBT, step="promote", host="azure-db-1", answer="pause", who="sipho"))
+    doubt = Question.IN_DOUBT
+    run.add(ev.PersonAnswered(question=doubt, step="promote", host="azure-db-1", answer="pause", who="sipho"))
     return run.end(Ended.PAUSED, "stopped by SIGINT")
 
 
@@ -386,7 +397,8 @@ def overridden() -> list[Event]:
         Question.FAILED, "fence-by-witnesses", "skip", host="cpt-witness-1", after_s=30, why="Cape Town is cut off too"
     )
     run.asked(Question.OVERRIDE, "promote", prompt="no proof of primary_fenced", answers=("override", "pause", "abort"))
-    run.answered(Question.OVERRIDE, "promote", "override", after_s=95, why="Xneelo's NOC cut the rack's power, call 88213")
+    why = "Xneelo's NOC cut the rack's power, call 88213"
+    run.answered(Question.OVERRIDE, "promote", "override", after_s=95, why=why)
     return _protect(_serve(_promote(run))).end(Ended.DONE)
 
 

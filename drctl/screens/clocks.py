@@ -1,0 +1,104 @@
+"""The RTO and RPO clocks as a person under pressure reads them: what is used, what is left, where it is heading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from rich.text import Text
+
+from drctl.engine import objectives
+from drctl.engine.objectives import Reading, Verdict
+from drctl.engine.state import RunState
+from drctl.model.plan import Mark
+from drctl.model.units import format_duration
+from drctl.report import verdict
+from drctl.report.harmless import one_line
+from drctl.report.words import amount
+
+SHORT_NOTE = "A nightly backup alone breaks this every night until its copy is off site."
+NEARLY = 0.75  # of the target: from here on the clock is yellow
+
+
+def clock_lines(state: RunState, now: datetime, *, width: int, notes: bool) -> Iterator[Text]:
+    """Two or three lines; with ``notes`` also what has to be known about the RPO."""
+    yield _rto_line(state, now, width)
+    yield _rpo_line(state)
+    if notes and verdict.exercise(state) and (note := verdict.nightly_note(state.the_plan.objectives.rpo_s)):
+        yield Text(f"      {note if len(note) + 6 <= width else SHORT_NOTE}", style="dim")
+    restored = state.clock.get(Mark.SERVICE_RESTORED)
+    if restored is not None and Mark.PROTECTED not in state.clock and verdict.exercise(state):
+        spent = format_duration(max(0.0, (now - restored.at).total_seconds()))
+        text = f" UNPROTECTED for {spent}: the service is back, and no second copy can take over"
+        yield Text(text, style="bold yellow")
+
+
+def _rto_line(state: RunState, now: datetime, width: int) -> Text:
+    reading = verdict.rto(state, now)
+    line = Text.assemble((" RTO ", "bold"))
+    if reading.actual_s is None:
+        target = "" if reading.target_s is None else f", target {format_duration(reading.target_s)}"
+        if not verdict.exercise(state):
+            return line.append(f" not measured: {reading.basis}", style="dim")
+        elapsed = "" if state.started_at is None else f"; this run {_since(state, now)}"
+        return line.append(f" outage start not known: give it with --outage-started{target}{elapsed}", style="yellow")
+    restored = Mark.SERVICE_RESTORED in state.clock
+    if restored:
+        line.append(f" {reading.verdict.upper()} ", style=_verdict_style(reading))
+        line.append(f"{amount(reading.actual_s)} of {amount(reading.target_s)}, the service is restored")
+        return line
+    line.append(f" {format_duration(reading.actual_s)} used", style=_used_style(reading))
+    if reading.left_s is not None and reading.target_s is not None:
+        _left(line, reading.left_s, reading.target_s)
+    forecast_s = objectives.forecast_rto_s(state, now) if state.ended is None else None
+    if forecast_s is not None:
+        late = reading.target_s is not None and forecast_s > reading.target_s
+        line.append(f" · forecast {format_duration(forecast_s)}", style="bold red" if late else "")
+    room = min(width - line.cell_len - 2, 60)
+    if reading.target_s and room >= 10:
+        line.append(" ").append_text(_bar(reading.actual_s / reading.target_s, room, _used_style(reading)))
+    return line
+
+
+def _left(line: Text, left_s: float, target_s: float) -> None:
+    if left_s < 0:
+        line.append(f" · MISSED by {format_duration(-left_s)}", style="bold red")
+        line.append(f" of {format_duration(target_s)}")
+    else:
+        line.append(f" · {format_duration(left_s)} left of {format_duration(target_s)}")
+
+
+def _since(state: RunState, now: datetime) -> str:
+    began = state.started_at or now
+    return format_duration(max(0.0, ((state.ended_at or now) - began).total_seconds()))
+
+
+def _used_style(reading: Reading) -> str:
+    if reading.actual_s is None or not reading.target_s:
+        return "bold"
+    share = reading.actual_s / reading.target_s
+    return "bold red" if share >= 1 else "bold yellow" if share >= NEARLY else "bold green"
+
+
+def _verdict_style(reading: Reading) -> str:
+    return {Verdict.MET: "bold green", Verdict.MISSED: "bold red"}.get(reading.verdict, "bold")
+
+
+def _bar(share: float, width: int, style: str) -> Text:
+    full = round(min(1.0, share) * width)
+    return Text.assemble(("━" * full, style), ("━" * (width - full), "bright_black"))
+
+
+def _rpo_line(state: RunState) -> Text:
+    reading = verdict.rpo(state)
+    line = Text.assemble((" RPO ", "bold"))
+    target = "no target" if reading.target_s is None else f"target {format_duration(reading.target_s)}"
+    if reading.actual_s is None:
+        return line.append(f" not measured: {one_line(reading.basis)} ({target})", style="dim")
+    lost = format_duration(reading.actual_s)
+    too_much = reading.target_s is not None and reading.actual_s > reading.target_s
+    if reading.verdict in (Verdict.MET, Verdict.MISSED):
+        line.append(f" {reading.verdict.upper()} ", style=_verdict_style(reading))
+        return line.append(f"{lost} of data lost ({target})")
+    style = "bold red" if too_much else "bold green"
+    return line.append(f" {lost}", style=style).append(f" of data would be lost ({target})")
