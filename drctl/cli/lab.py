@@ -100,13 +100,14 @@ def _status_text(now: Status) -> str:
 @app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
 def ssh(
     host: HostName,
-    command: Annotated[list[str] | None, typer.Argument(metavar="[CMD]...", help="What to run there.")] = None,
+    command: Annotated[list[str] | None, typer.Argument(metavar="CMD...", help="What to run there.")] = None,
 ) -> None:
     """Log in to a host with real ssh and the lab's own configuration, or run a command there.
 
     Example: drctl lab ssh azure-san sudo -n -H -u postgres psql -c 'select pg_is_in_recovery()'
     """
-    raise typer.Exit(subprocess.run(_lab().ssh_words(host, command or ()), check=False).returncode)
+    words = command[1:] if command and command[0] == "--" else command or []
+    raise typer.Exit(subprocess.run(_lab().ssh_words(host, words), check=False).returncode)
 
 
 @power.command("off")
@@ -159,8 +160,8 @@ def cut(one: HostOrSite, other: HostOrSite) -> None:
 
 @app.command()
 def heal(
-    one: Annotated[str | None, typer.Argument(metavar="[HOST|SITE]", help="One end; none heals all.")] = None,
-    other: Annotated[str | None, typer.Argument(metavar="[HOST|SITE]", help="The other end.")] = None,
+    one: Annotated[str | None, typer.Argument(metavar="HOST|SITE", help="One end; none heals all.")] = None,
+    other: Annotated[str | None, typer.Argument(metavar="HOST|SITE", help="The other end.")] = None,
 ) -> None:
     """Heal a link that was cut; without names, all of them.
 

@@ -57,7 +57,8 @@ def make_keys(settings: Settings) -> None:
 
 def ssh_words(settings: Settings, host: str, *options: str) -> list[str]:
     """The words of a real ssh to a host; a command may follow them."""
-    return ["ssh", "-F", str(config_path(settings)), *options, host]
+    # "--": what follows the host is the command, even when it begins with a dash.
+    return ["ssh", "-F", str(config_path(settings)), *options, "--", host]
 
 
 def answers(settings: Settings, host: str, *, through: list[str]) -> bool:

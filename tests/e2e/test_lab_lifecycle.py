@@ -144,3 +144,4 @@ def test_the_inventory_says_what_is_there(lab: Lab, lab_inventory: Path) -> None
 
 def test_ssh_passes_the_exit_code_on(lab: Lab) -> None:
     assert CliRunner().invoke(app, ["ssh", "edge", "exit", "7"]).exit_code == 7
+    assert CliRunner().invoke(app, ["ssh", "edge", "--", "test", "-d", "/etc"]).exit_code == 0
