@@ -107,7 +107,20 @@ class _Findings:
             known_service(inventory, service)
         for name in [service] if service else inventory.value.services:
             for runbook in self.runbooks:
-                self._fit(runbook, inventory, name)
+                if service or not self._not_meant(runbook, inventory, name):
+                    self._fit(runbook, inventory, name)
+
+    def _not_meant(self, runbook: RunbookDocument, inventory: InventoryDocument, service: str) -> bool:
+        """Whether the runbook needs roles that the service has not; an error only when that service was asked for."""
+        from drctl.plan.build import missing_roles
+        from drctl.read.diagnostics import Severity
+        from drctl.read.suggest import listed
+
+        roles = missing_roles(runbook, inventory, service=service)
+        if roles:
+            what = f"not for {service}, which has no {listed(roles)}"
+            self.problems.append(runbook.places.problem(("runbook",), what, key=True, severity=Severity.WARNING))
+        return bool(roles)
 
     def _fit(self, runbook: RunbookDocument, inventory: InventoryDocument, service: str) -> None:
         from drctl.plan.bounds import bound_problems

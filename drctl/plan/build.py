@@ -64,6 +64,16 @@ def try_plan(
     return _make(runbook, inventory, service=service, inputs=values, mode=Mode.PLAN, version="")
 
 
+def missing_roles(runbook: RunbookDocument, inventory: InventoryDocument, *, service: str) -> list[str]:
+    """The roles that the runbook's steps run on and the service has not: it was not made for such a service."""
+    words = HostWords(inventory=inventory.value, service=service)
+    named: list[str] = []
+    for placed in placed_steps(runbook.value):
+        hosts = placed.step.hosts
+        named += [hosts] if isinstance(hosts, str) else hosts or []
+    return sorted({word for word in named if words.missing_role(word)})
+
+
 def known_service(inventory: InventoryDocument, service: str) -> None:
     """Raises UsageError with the list of services when there is none of that name."""
     services = inventory.value.services
@@ -95,7 +105,7 @@ def _make(
     maker = StepMaker(runbook, chosen, words, scope, objectives)
     steps = list(placed_steps(runbook.value))
     made = [(placed, maker.make(placed, frozenset(captured_types(steps, before=placed.stage)))) for placed in steps]
-    problems = [*_shadowed(runbook, inventory, service, scope), *maker.problems]
+    problems = [*_shadowed(runbook, inventory, service, scope), *maker.missing_role_problems(), *maker.problems]
     title = _title(runbook, scope, problems)
     if errors(problems):
         return None, in_order(problems)

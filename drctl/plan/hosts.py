@@ -15,6 +15,8 @@ from drctl.plan.scope import address_of
 from drctl.read.diagnostics import quoted
 from drctl.read.suggest import did_you_mean, listed
 
+USUAL_ROLES = frozenset({"primary", "standby", "backup", "app", "monitor", "witness"})
+
 
 class UnknownHosts(ValueError):
     """A word that means no host of this service; ``hint`` says what there is."""
@@ -22,6 +24,10 @@ class UnknownHosts(ValueError):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class MissingRole(UnknownHosts):
+    """The service has no such role; one message says so for all the steps that need it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +49,8 @@ class HostWords:
             return service.hosts_of(word)
         if word in self.inventory.hosts:
             return [word]
+        if self.missing_role(word):
+            raise MissingRole(f"{self.service} has no role {quoted(word)}", f"its roles: {listed(service.roles)}")
         mine = self._mine()
         grouped = [name for name in mine if word in self.inventory.hosts[name].groups]
         at_site = [name for name in mine if self.inventory.hosts[name].site == word]
@@ -52,11 +60,18 @@ class HostWords:
         if word in groups or word in self.inventory.sites:
             what = "group" if word in groups else "site"
             raise UnknownHosts(f"{self.service} has no role on a host of the {what} {quoted(word)}")
-        known = {*service.roles, *self.inventory.hosts, *groups, *self.inventory.sites}
+        # Never another client's host: a suggestion is soon typed.
+        known = {*service.roles, *mine, *groups, *self.inventory.sites}
         raise UnknownHosts(
             f"{quoted(word)} is no role of {self.service}, and no host, group or site{did_you_mean(word, known)}",
-            f"roles: {listed(service.roles)}; hosts: {listed(self.inventory.hosts)}",
+            f"roles: {listed(service.roles)}; their hosts: {listed(mine)}",
         )
+
+    def missing_role(self, word: str) -> bool:
+        """Whether the word is a role that other services have, or that every service may have, and this one has not."""
+        if word in self._service.roles or word in self.inventory.hosts:
+            return False
+        return word in USUAL_ROLES or any(word in other.roles for other in self.inventory.services.values())
 
     def address(self, word: str) -> str:
         """The address of a role's first host or of a host; a text with a dot or a colon is an address itself.
@@ -70,10 +85,13 @@ class HostWords:
             return address_of(word, self.inventory.hosts[word])
         if "." in word or ":" in word or word == "localhost":
             return word
-        known = {*self._service.roles, *self.inventory.hosts}
+        if self.missing_role(word):
+            raise MissingRole(f"{self.service} has no role {quoted(word)}", f"its roles: {listed(self._service.roles)}")
+        mine = self._mine()
+        known = {*self._service.roles, *mine}
         raise UnknownHosts(
             f"{quoted(word)} is no role of {self.service}, no host and no address{did_you_mean(word, known)}",
-            f"roles: {listed(self._service.roles)}; hosts: {listed(self.inventory.hosts)}",
+            f"roles: {listed(self._service.roles)}; their hosts: {listed(mine)}",
         )
 
     def endpoint(self, name: str, variables: Iterable[Variable]) -> Endpoint:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from drctl.model.plan import Variable
@@ -24,6 +24,7 @@ class StepNames:
     places: Places
     hosts: Sequence[str]
     captured: frozenset[str]  # what the steps of earlier stages capture
+    excused: Callable[[str], bool] = lambda name: False  # unknown for a reason that is told elsewhere
     problems: list[Diagnostic] = field(default_factory=list)
 
     def variables(self) -> tuple[Variable, ...]:
@@ -73,7 +74,8 @@ class StepNames:
             return None
         value = values.pop()
         if value is None:
-            self._add(path, self._no_such(mention.name), mention)
+            if not self.excused(mention.name):
+                self._add(path, self._no_such(mention.name), mention)
         elif value.secret is not None:
             self._add(
                 path,
@@ -90,7 +92,7 @@ class StepNames:
             name = reference.name
             if reference.optional or name in use.assigned or name in self.captured or name in told:
                 continue
-            if name != name.lower() or self.scope.common(name) is not None:
+            if name != name.lower() or self.scope.common(name) is not None or self.excused(name):
                 continue
             without = [host for host in self.hosts if self.scope.of_host(host, name) is None]
             if self.hosts and not without and self.placed.step.run is not None:

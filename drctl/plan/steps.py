@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from drctl.model.inventory import Service
@@ -27,7 +28,7 @@ from drctl.model.plan import (
 from drctl.model.runbook import ApprovalText, CommandUse, HttpText, Runbook, TcpText, VerifyText
 from drctl.model.units import parse_duration
 from drctl.plan.codec import step_digest
-from drctl.plan.hosts import HostWords, UnknownHosts
+from drctl.plan.hosts import USUAL_ROLES, HostWords, MissingRole, UnknownHosts
 from drctl.plan.names import StepNames
 from drctl.plan.scope import Scope
 from drctl.read.diagnostics import Diagnostic, quoted
@@ -50,15 +51,30 @@ class StepMaker:
         self.scope = scope
         self.objectives = objectives
         self.problems: list[Diagnostic] = []
+        self.missing_roles: dict[str, tuple[Path, str]] = {}
+
+    def missing_role_problems(self) -> list[Diagnostic]:
+        """One problem for each role that is missing, at the first step that needs it."""
+        return [
+            self.runbook.places.problem(path, f"{self.words.service} has no role {quoted(role)}", hint=hint)
+            for role, (path, hint) in self.missing_roles.items()
+        ]
 
     def make(self, placed: Placed, captured: frozenset[str]) -> Step | None:
         """The step, or None when something about it is wrong."""
-        before = len(self.problems)
+        before = len(self.problems) + len(self.missing_roles)
         hosts = self._hosts(placed)
-        names = StepNames(scope=self.scope, placed=placed, places=self.runbook.places, hosts=hosts, captured=captured)
+        names = StepNames(
+            scope=self.scope,
+            placed=placed,
+            places=self.runbook.places,
+            hosts=hosts,
+            captured=captured,
+            excused=self._excused(hosts, placed),
+        )
         step = self._step(placed, names, hosts)
         self.problems += names.problems
-        if step is None or len(self.problems) > before:
+        if step is None or len(self.problems) + len(self.missing_roles) > before:
             return None
         return replace(step, digest=step_digest(step))
 
@@ -115,9 +131,25 @@ class StepMaker:
             path: Path = (*placed.path, "hosts") if isinstance(written, str) else (*placed.path, "hosts", number)
             try:
                 found += self.words.hosts(word)
+            except MissingRole as error:
+                self.missing_roles.setdefault(word, (path, error.hint))
             except UnknownHosts as error:
                 self._add(path, str(error), hint=error.hint)
         return list(dict.fromkeys(found))
+
+    def _excused(self, hosts: list[str], placed: Placed) -> Callable[[str], bool]:
+        """Names that are unknown only because a role or the step's hosts are: that has been told."""
+        unresolved = placed.step.hosts is not None and not hosts
+        own = {name for values in self.scope.hosts.values() for name in values}
+
+        def excused(name: str) -> bool:
+            role, _, what = name.rpartition("_")
+            of_role = what in ("host", "address", "addresses", "site")
+            if of_role and role in USUAL_ROLES and role not in self.service.roles:
+                return True
+            return unresolved and name in own
+
+        return excused
 
     def _endpoint(self, host: str, names: StepNames) -> Endpoint:
         return self.words.endpoint(host, names.of_host(host))
@@ -169,6 +201,9 @@ class StepMaker:
         if not names.waits(tcp.host) and not names.problems:
             try:
                 address = self.words.address(address)
+            except MissingRole as error:
+                self.missing_roles.setdefault(address, ((*path, "host"), error.hint))
+                return None
             except UnknownHosts as error:
                 self._add((*path, "host"), str(error), hint=error.hint)
                 return None
