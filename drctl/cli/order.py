@@ -62,38 +62,30 @@ class Order:
         return start(settings, plan, manner, run_id=run_id, given=given, reason=self.reason)
 
     def _plan(self) -> Plan:
-        from drctl.cli.making import make_plan
+        from drctl import __version__
+        from drctl.cli.plan import make
         from drctl.model.plan import Mode
 
-        return make_plan(
+        return make(
             runbook=self.runbook,
             service=self.service,
             inventory=self.inventory,
             inputs=pairs("--input", self.inputs),
             mode=Mode.PLAN if self.dry_run else Mode.REAL,
+            version=__version__,
         )
 
     def _manner(self, plan: Plan) -> Manner:
         from drctl.cli.session import manner_of
-        from drctl.model.plan import Approval
-        from drctl.read.suggest import did_you_mean
 
-        manner = manner_of(
-            json=self.json, plain=self.plain, no_input=self.no_input, approve=self.approve, override=self.override
+        return manner_of(
+            plan,
+            json=self.json,
+            plain=self.plain,
+            no_input=self.no_input,
+            approve=self.approve,
+            override=self.override,
         )
-        steps = {s.id for s in plan.steps() if isinstance(s.action, Approval)}
-        facts = {s.requires for s in plan.steps() if s.requires}
-        for option, given, known in (("--approve", manner.approvals, steps), ("--override", manner.overrides, facts)):
-            for name, reason in given.items():
-                if name not in known:
-                    what = "approval step" if option == "--approve" else "required fact"
-                    raise UsageError(
-                        f"{option} {name}: the runbook {plan.runbook} has no such {what}{did_you_mean(name, known)}",
-                        hint=f"drctl plan {plan.runbook} {plan.service}",
-                    )
-                if not reason.strip():
-                    raise UsageError(f"{option} {name}: a reason is needed", hint=f'{option} {name}="why"')
-        return manner
 
     def _given(self, now: datetime) -> tuple[Body, ...]:
         from drctl.model.events import ClockMarked

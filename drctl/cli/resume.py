@@ -56,5 +56,5 @@ def resume(
             state="this command changed nothing",
             hint=f"drctl report {state.run_id}",
         )
-    manner = manner_of(json=json, plain=plain, no_input=no_input, approve=approve, override=override)
+    manner = manner_of(state.the_plan, json=json, plain=plain, no_input=no_input, approve=approve, override=override)
     return go_on(settings, state, manner)

@@ -13,7 +13,6 @@ from types import FrameType
 
 from drctl.adapters.clock import SystemClock
 from drctl.adapters.commands import Commands
-from drctl.adapters.journal import RunJournal
 from drctl.adapters.lock import service_lock
 from drctl.adapters.network import OperatorNetwork
 from drctl.adapters.outputs import OutputStore, Recorder
@@ -23,8 +22,10 @@ from drctl.cli.settings import Settings, controller, operator, pairs
 from drctl.engine.conduct import Conductor
 from drctl.engine.perform import World
 from drctl.engine.state import RunState, Target
+from drctl.errors import UsageError
 from drctl.model.events import Body, MessengerFailed, RunResumed, RunStarted, StopRequested
-from drctl.model.plan import Plan
+from drctl.model.plan import Approval, Plan
+from drctl.read.suggest import did_you_mean
 from drctl.report.verdict import exit_code
 from drctl.screens.base import Screen
 from drctl.screens.choose import choose
@@ -51,15 +52,34 @@ class Manner:
 
 
 def manner_of(
-    *, json: bool, plain: bool, no_input: bool, approve: list[str] | None, override: list[str] | None
+    plan: Plan, *, json: bool, plain: bool, no_input: bool, approve: list[str] | None, override: list[str] | None
 ) -> Manner:
-    """The manner that the options ask for."""
+    """The manner that the options ask for.
+
+    Raises:
+        UsageError: for a decision about a step or a fact that the plan does not have, or one without a reason.
+    """
+    approvals, overrides = pairs("--approve", approve or []), pairs("--override", override or [])
+    steps = {s.id for s in plan.steps() if isinstance(s.action, Approval)}
+    facts = {s.requires for s in plan.steps() if s.requires}
+    for option, given, known, what in (
+        ("--approve", approvals, steps, "approval step"),
+        ("--override", overrides, facts, "required fact"),
+    ):
+        for name, reason in given.items():
+            if name not in known:
+                raise UsageError(
+                    f"{option} {name}: the runbook {plan.runbook} has no such {what}{did_you_mean(name, known)}",
+                    hint=f"drctl plan {plan.runbook} {plan.service}",
+                )
+            if not reason.strip():
+                raise UsageError(f"{option} {name}: a reason is needed", hint=f'{option} {name}="why"')
     return Manner(
         json=json,
         plain=plain,
         terminal=None if no_input else open_terminal(),
-        approvals=pairs("--approve", approve or []),
-        overrides=pairs("--override", override or []),
+        approvals=approvals,
+        overrides=overrides,
     )
 
 

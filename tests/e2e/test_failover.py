@@ -73,7 +73,7 @@ def operator(tmp_path: Path, lab_inventory: Path) -> Operator:
 def until(events: subprocess.Popen[str], wanted: Callable[[dict], bool]) -> dict:
     """Read a run's NDJSON up to the first event that is wanted."""
     assert events.stdout
-    for line in events.stdout:
+    while line := events.stdout.readline():
         event = json.loads(line)
         if wanted(event):
             return event
@@ -173,10 +173,9 @@ def test_drctl_killed_in_the_middle_of_the_promotion_goes_on_and_promotes_once(
     fresh_lab: Lab, operator: Operator
 ) -> None:
     fresh_lab.power_off("xneelo-jnb")
-    running = operator.begins()
-    until(running, lambda e: e["body"]["type"] == "attempt_started" and e["body"].get("step") == "promote")
-    os.kill(running.pid, signal.SIGKILL)
-    running.wait(10)
+    with operator.begins() as running:
+        until(running, lambda e: e["body"]["type"] == "attempt_started" and e["body"].get("step") == "promote")
+        os.kill(running.pid, signal.SIGKILL)
     assert "promote" in operator.types("status").stdout
     operator.types("resume", "--no-input")
     report = operator.report()
@@ -189,16 +188,16 @@ def test_drctl_killed_in_the_middle_of_the_promotion_goes_on_and_promotes_once(
 
 def test_two_operators_at_once_and_a_first_ctrl_c(fresh_lab: Lab, operator: Operator) -> None:
     fresh_lab.power_off("xneelo-jnb")
-    running = operator.begins()
-    until(running, lambda e: e["body"]["type"] == "attempt_started" and e["body"].get("step") == "resize")
-    second = operator.failover(code=5)
-    assert re.search(r"is held by the run \S+ of \S+@\S+ \(process \d+\) since ", second.stderr)
-    os.kill(running.pid, signal.SIGINT)
-    ended = until(running, lambda e: e["body"]["type"] == "run_ended")
-    assert ended["body"]["ended"] == "paused"
-    assert running.wait(30) == 130
-    assert running.stderr
-    assert "stopping after the current step" in running.stderr.read()
+    with operator.begins() as running:
+        until(running, lambda e: e["body"]["type"] == "attempt_started" and e["body"].get("step") == "resize")
+        second = operator.failover(code=5)
+        assert re.search(r"is held by the run \S+ of \S+@\S+ \(process \d+\) since ", second.stderr)
+        os.kill(running.pid, signal.SIGINT)
+        ended = until(running, lambda e: e["body"]["type"] == "run_ended")
+        assert ended["body"]["ended"] == "paused"
+        assert running.stderr
+        assert "stopping after the current step" in running.stderr.read()
+    assert running.returncode == 130
     operator.types("resume", "--no-input")
     assert runs_of(fresh_lab, "azure-san", "promote") == 1
 
