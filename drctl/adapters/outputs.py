@@ -82,7 +82,7 @@ class Recorder:
             "stdout": _File(directory, redactor.stream(), self.problems),
             "stderr": _File(directory, redactor.stream(), self.problems),
         }
-        self._kept: tuple[Output, Output] | None = None
+        self._kept: tuple[Output | None, Output | None] | None = None
 
     def __call__(self, stream: Stream, data: bytes) -> None:
         self._heard(stream, self._files[stream].write(data))
@@ -96,8 +96,8 @@ class Recorder:
         decoder = codecs.getincrementaldecoder("utf-8")
         self._listeners.append((callback, {"stdout": decoder("replace"), "stderr": decoder("replace")}))
 
-    def close(self) -> tuple[Output, Output]:
-        """The end: what was kept of standard output and of standard error, synced to the disk."""
+    def close(self) -> tuple[Output | None, Output | None]:
+        """The end: what was kept of standard output and of standard error, synced to the disk; None if it was empty."""
         if self._kept is None:
             for stream, file in self._files.items():
                 self._heard(stream, file.flush(), final=True)
@@ -137,7 +137,9 @@ class _File:
     def flush(self) -> bytes:
         return self._add(self._redacted.flush())
 
-    def keep(self) -> Output:
+    def keep(self) -> Output | None:
+        if not self._size:
+            return None
         sha256 = self._digest.hexdigest()
         if self._file is not None:
             name = Path(self._name)

@@ -38,7 +38,8 @@ drctl_work() {
     # Before anything happens: a claim that a power cut took back would let the job be started again.
     jobs=${job%/*}
     sync "$job/claim" "$job" "$jobs" "${jobs%/*}" "${jobs%/*/*}" 2>/dev/null || sync
-    echo started
+    # In a shell of its own: whoever started us may be dead by now, and writing to the dead ends the writer.
+    (echo started)
     exec >/dev/null 2>&1
 
     # To a pipe, and never through a program's arguments. 9 is the FIFO: what the script leaves running must not
