@@ -15,6 +15,10 @@ from drctl.model.scalars import Flag, HostName, Line, Port, RoleName, ScalarText
 
 SiteKind = Literal["datacentre", "cloud", "backup", "physical", "premises", "office"]
 
+# Never a leading dash: both are handed to ssh.
+ADDRESS = r"^[A-Za-z0-9_:][A-Za-z0-9._:%-]*$"
+USER = r"^([A-Za-z0-9_][A-Za-z0-9._@-]*)?$"
+
 PLAIN, SECRET = "<plain>", "<secret>"  # tags of the union below, not passwords
 
 # Roles whose hosts see that a service lives, but hold none of its data.
@@ -52,8 +56,8 @@ RoleHosts = Annotated[
     Annotated[Line, Tag(ONE)] | Annotated[Annotated[list[Line], Field(min_length=1)], Tag(MANY)],
     Discriminator(_one_or_many),
 ]
-Address = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9_][A-Za-z0-9._:%-]*$")]
-User = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_][A-Za-z0-9._@-]*)?$")]
+Address = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=ADDRESS)]
+User = Annotated[str, StringConstraints(pattern=USER)]
 
 
 class Ssh(Written):

@@ -171,12 +171,10 @@ def _shadowed(runbook: RunbookDocument, inventory: InventoryDocument, service: s
     """Names that drctl sets itself, and that somebody else sets too."""
     message = "is a name that drctl sets itself: choose another"
     found = [
-        runbook.places.problem(("inputs", name), f"{quoted(name)} {message}", key=True)
-        for name in scope.inputs
-        if name in scope.built_in
+        runbook.places.problem(("inputs", name), message, key=True) for name in scope.inputs if name in scope.built_in
     ]
     found += [
-        inventory.places.problem(("services", service, "vars", name), f"{quoted(name)} {message}", key=True)
+        inventory.places.problem(("services", service, "vars", name), message, key=True)
         for name in scope.service
         if name in scope.built_in
     ]
@@ -184,5 +182,5 @@ def _shadowed(runbook: RunbookDocument, inventory: InventoryDocument, service: s
         for name in values:
             if name in scope.built_in:
                 path = ("hosts", host, "vars", name)
-                found.append(inventory.places.problem(path, f"{quoted(name)} {message}", key=True))
+                found.append(inventory.places.problem(path, message, key=True))
     return found

@@ -10,7 +10,7 @@ from drctl.plan.scope import Scope
 from drctl.read.diagnostics import Diagnostic, quoted
 from drctl.read.document import Places
 from drctl.read.shell import line_and_column, shell_use
-from drctl.read.suggest import did_you_mean
+from drctl.read.suggest import closest, did_you_mean, listed
 from drctl.read.template import Mention, fill_known, literal, mentions
 from drctl.read.walk import Path, Placed, script_parts
 
@@ -75,7 +75,7 @@ class StepNames:
         value = values.pop()
         if value is None:
             if not self.excused(mention.name):
-                self._add(path, self._no_such(mention.name), mention)
+                self._add(path, self._no_such(mention.name), mention, self._known_instead(mention.name))
         elif value.secret is not None:
             self._add(
                 path,
@@ -99,15 +99,20 @@ class StepNames:
                 continue
             told.add(name)
             line, column = line_and_column(script, reference.offset)
-            place = self.places.in_script(path, line, column, len(name) + 1)
+            place = self.places.in_script(path, line, column, name)
             if self.hosts and len(without) < len(self.hosts):
                 message = f"variable {quoted(name)} has no value on {', '.join(without)}"
             else:
                 message = self._no_such(name)
-            yield self.places.problem(path, message, place=place)
+            yield self.places.problem(path, message, place=place, hint=self._known_instead(name))
 
     def _no_such(self, name: str) -> str:
         return f"unknown variable {quoted(name)}{did_you_mean(name, self.scope.names() | self.captured)}"
+
+    def _known_instead(self, name: str) -> str:
+        """What there is, when nothing is like the name."""
+        known = self.scope.names() | self.captured
+        return "" if closest(name, known) else f"known here: {listed(known, limit=40)}"
 
     def _add(self, path: Path, message: str, mention: Mention, hint: str = "") -> None:
         place = self.places.within(path, mention.text)

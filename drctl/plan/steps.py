@@ -34,6 +34,7 @@ from drctl.plan.scope import Scope
 from drctl.read.diagnostics import Diagnostic, quoted
 from drctl.read.document import Document
 from drctl.read.suggest import did_you_mean, listed
+from drctl.read.template import fill
 from drctl.read.walk import Path, Placed
 
 DEFAULT_TIMEOUT_S = 60.0
@@ -85,6 +86,8 @@ class StepMaker:
         verify = self._verify(written.verify, (*path, "verify"), names) if written.verify is not None else None
         name = names.text((*path, "name"), written.name) if written.name else written.id.replace("-", " ").capitalize()
         hint = names.text((*path, "failure_hint"), written.failure_hint)
+        if not names.waits(written.failure_hint):
+            hint = fill(hint, {})  # a report shows it as it stands
         self._captures(placed, hosts)
         if action is None:
             return None
@@ -161,7 +164,7 @@ class StepMaker:
             self._add(path, message, key=True, hint="name one host")
         for name in placed.step.capture:
             if name in self.scope.names():
-                self._add((*path, name), f"{quoted(name)} is a variable of {self.words.service} already", key=True)
+                self._add((*path, name), f"is a variable of {self.words.service} already", key=True)
 
     def _action(self, placed: Placed, names: StepNames) -> Action | None:
         step, path = placed.step, placed.path

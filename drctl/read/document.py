@@ -56,19 +56,17 @@ class Places:
                 return Place(line=number + 1, column=found.start() + 1, length=max(1, len(found.group())))
         return _place(node)
 
-    def in_script(self, path: Path, line: int, column: int, length: int) -> Place:
-        """The place of a character of a script, given by its line and column in the script (both from 0)."""
+    def in_script(self, path: Path, line: int, column: int, name: str) -> Place:
+        """The place of ``$name`` in a script, given by its line and column there (both from 0).
+
+        It is exact in a literal block. Elsewhere YAML folds lines and takes escapes out, so the words are looked for.
+        """
         node, _ = self._find(path)
-        start = node.start_mark
-        if _is_block(node):
-            number = self.script_line(path) - 1 + line
-            if number < len(self.source.lines):
-                indent = _block_indent(self.source.lines, start.line + 1)
-                return Place(line=number + 1, column=indent + column + 1, length=length)
-        elif start.line == node.end_mark.line:
-            quote = 1 if getattr(node, "style", None) else 0
-            return Place(line=start.line + 1, column=start.column + quote + column + 1, length=length)
-        return _place(node)
+        if getattr(node, "style", None) != "|":
+            return self.within(path, name, rf"\$\{{?[#!]?{re.escape(name)}(?![A-Za-z0-9_])")
+        number = self.script_line(path) - 1 + line
+        indent = _block_indent(self.source.lines, node.start_mark.line + 1)
+        return Place(line=number + 1, column=indent + column + 1, length=len(name) + 1)
 
     def script_line(self, path: Path) -> int:
         """The line of the file, from 1, that the text's first line stands in."""
@@ -85,9 +83,12 @@ class Places:
         severity: Severity = Severity.ERROR,
         place: Place | None = None,
     ) -> Diagnostic:
-        """A diagnostic about the part at the path; its message begins with that path, as people say it."""
+        """A diagnostic about the part at the path; its message begins with that path, as people say it.
+
+        ``key`` points at the part's key, where it stands, and not at its value.
+        """
         where = place if place is not None else self.of(path, key=key)
-        said = spoken(path[:-1] if key else path)
+        said = spoken(path)
         return self.source.diagnostic(
             f"{said}: {message}" if said else message,
             line=where.line,

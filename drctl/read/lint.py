@@ -87,9 +87,7 @@ def _applies(placed: Placed, places: Places) -> Iterator[Diagnostic]:
         return
     for word, actions in _APPLIES.items():
         if word in placed.step.model_fields_set and action not in actions:
-            yield places.problem(
-                (*placed.path, word), f'"{word}" has no meaning beside {action}', key=True, hint="leave it out"
-            )
+            yield places.problem((*placed.path, word), f"has no meaning beside {action}", key=True, hint="leave it out")
 
 
 def _hosts(placed: Placed, places: Places) -> Iterator[Diagnostic]:
@@ -107,9 +105,7 @@ def _hosts(placed: Placed, places: Places) -> Iterator[Diagnostic]:
         return
     for word in ("hosts", "become", "on_unreachable"):
         if getattr(step, word) is not None:
-            yield places.problem(
-                (*path, word), f'"{word}" has no meaning here: nothing of this step runs on a host', key=True
-            )
+            yield places.problem((*path, word), "has no meaning here: nothing of this step runs on a host", key=True)
 
 
 def _preconditions(placed: Placed, places: Places) -> Iterator[Diagnostic]:

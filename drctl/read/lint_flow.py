@@ -44,10 +44,10 @@ def _captures(document: Document[Runbook], steps: Sequence[Placed]) -> Iterator[
         for name, kind in placed.step.capture.items():
             path = (*placed.path, "capture", name)
             if name in document.value.inputs:
-                yield document.places.problem(path, f"{quoted(name)} is an input already", key=True)
+                yield document.places.problem(path, "is an input already", key=True)
             if name in first and first[name][1] != kind:
                 step, other = first[name]
-                yield document.places.problem(path, f"{quoted(name)} was captured as {other} by {step} already")
+                yield document.places.problem(path, f"was captured as {other} by {step} already")
             first.setdefault(name, (placed.step.id, kind))
 
 
@@ -112,7 +112,7 @@ def _too_early(
         for reference in use.references:
             if reference.name in later and reference.name not in use.assigned and not reference.optional:
                 line, column = line_and_column(script, reference.offset)
-                place = places.in_script(path, line, column, len(reference.name) + 1)
+                place = places.in_script(path, line, column, reference.name)
                 yield places.problem(path, _early(reference.name, later[reference.name]), place=place)
     for path, text in template_parts(placed):
         for mention in mentions(text):

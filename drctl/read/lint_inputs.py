@@ -43,12 +43,12 @@ def input_problems(document: Document[Runbook]) -> Iterator[Diagnostic]:
         path = ("inputs", name)
         if name == "service":
             if declared.type != "service":
-                yield places.problem(path, 'the input "service" is always of type service', key=True)
+                yield places.problem(path, "is always of type service", key=True)
             if declared.default is not None:
-                yield places.problem((*path, "default"), "the service is always named by whoever starts the run")
+                yield places.problem((*path, "default"), "is never used: whoever starts the run names the service")
             continue
         if name in BUILT_IN:
-            yield places.problem(path, f"{quoted(name)} is a name that drctl sets itself: choose another", key=True)
+            yield places.problem(path, "is a name that drctl sets itself: choose another", key=True)
         if declared.required and declared.default is not None:
             yield places.problem((*path, "default"), "is never used, because the input is required", key=True)
         if declared.default is not None:

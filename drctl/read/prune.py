@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from drctl.model.runbook import ACTIONS
-from drctl.read.shape import clean_path
+from drctl.read.shape import NOT_YET, clean_path
 from drctl.read.suggest import closest
 
 Path = tuple[str | int, ...]
@@ -62,10 +62,8 @@ class Pruning:
         """Something is gone: put in its place what brings forth no other fault."""
         last = path[-1]
         is_of_a_step = self._is_step(path[:-1])
-        if is_of_a_step and last in ACTIONS and not any(action in holder for action in ACTIONS):
-            holder["run" if "hosts" in holder else "local"] = _DO_NOTHING
-        elif path[-2:-1] == ("verify",) and last in ACTIONS and not any(action in holder for action in ACTIONS):
-            holder["local"] = _DO_NOTHING
+        if last in ACTIONS:
+            self._stand_in(holder, path)
         elif is_of_a_step and last == "hosts":
             holder["hosts"] = "primary"
         elif is_of_a_step and last == "id":
@@ -73,11 +71,22 @@ class Pruning:
         elif len(path) <= 2 or "capture" in path or last in _NAMING:
             self.complete = False
 
+    def _stand_in(self, holder: dict[str, Any], path: Path) -> None:
+        """An action that does nothing, where a step or a verify has none left."""
+        if any(action in holder for action in ACTIONS):
+            return
+        if self._is_step(path[:-1]):
+            holder["run" if "hosts" in holder else "local"] = _DO_NOTHING
+        elif path[-2:-1] == ("verify",):
+            holder["local"] = _DO_NOTHING
+
     def _unknown(self, path: Path) -> bool:
         holder = self._at(path[:-1])
         if not isinstance(holder, dict) or path[-1] not in holder:
             return False
         del holder[path[-1]]
+        if path[-1] in NOT_YET:
+            self._stand_in(holder, path)
         self.complete = self.complete and closest(str(path[-1]), _NAMING) is None
         return True
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from drctl.model.inventory import PLAIN, SECRET
+from drctl.model.inventory import ADDRESS, PLAIN, SECRET, USER
 from drctl.model.runbook import COMMAND, GROUP, MANY, ONE, STEP, TEXT
 from drctl.model.scalars import HOST_NAME, ROLE_NAME, SLUG, VARIABLE_NAME
 from drctl.read.diagnostics import Diagnostic, quoted
@@ -37,6 +37,8 @@ _PATTERNS = {
     ROLE_NAME: "small letters, digits, dashes and underscores, and begins with a letter: standby",
     HOST_NAME: "letters, digits, dots, dashes and underscores, and never begins with a dash",
     r"^[^\r\n]*$": "one line",
+    ADDRESS: "is no address: write a name such as db1.example.net, an IPv4 or an IPv6 address",
+    USER: "is no user name: letters, digits, dots, dashes and underscores, and never a dash first",
 }
 
 _WANTED = {
@@ -70,7 +72,8 @@ def _problem(model: type[BaseModel], detail: ErrorDetails, places: Places) -> Di
     if kind == "extra_forbidden":
         return _unknown_key(model, path, places, beside_parallel=detail["loc"][-2:-1] == (GROUP,))
     if detail["loc"][-1:] == ("[key]",):
-        return places.problem(path, f"{quoted(str(path[-1]))} {_what_is_wrong(kind, context, path[-1])}", key=True)
+        said = f"{quoted(str(path[-1]))} {_what_is_wrong(kind, context, path[-1])}"
+        return places.problem(path[:-1], said, place=places.of(path, key=True))
     if kind == "missing":
         return places.problem(path[:-1], f"{quoted(str(path[-1]))} is missing")
     if path[-1:] == ("on_failure",) and (isinstance(value, dict) or value == "rollback"):
@@ -83,15 +86,17 @@ def _unknown_key(
     model: type[BaseModel], path: tuple[str | int, ...], places: Places, *, beside_parallel: bool
 ) -> Diagnostic:
     name = str(path[-1])
-    known = _keys_at(model, path[:-1])
+    holder, place = path[:-1], places.of(path, key=True)
+    known = _keys_at(model, holder)
     if name in NOT_YET and name not in known:
-        return places.problem(path, f"{quoted(name)} is not supported yet", key=True, hint=_INSTEAD.get(name, ""))
+        hint = _INSTEAD.get(name, "")
+        return places.problem(holder, f"{quoted(name)} is not supported yet", place=place, hint=hint)
     if beside_parallel:
         hint = "a parallel group has no keys of its own: give them to its steps"
-        return places.problem(path, f"unknown key {quoted(name)} beside parallel", key=True, hint=hint)
+        return places.problem(holder, f"unknown key {quoted(name)} beside parallel", place=place, hint=hint)
     suggestion = did_you_mean(name, known)
     hint = "" if suggestion else f"known here: {listed(known, limit=40)}"
-    return places.problem(path, f"unknown key {quoted(name)}{suggestion}", key=True, hint=hint)
+    return places.problem(holder, f"unknown key {quoted(name)}{suggestion}", place=place, hint=hint)
 
 
 def _what_is_wrong(kind: str, context: dict[str, Any], value: Any) -> str:
@@ -108,16 +113,18 @@ def _what_is_wrong(kind: str, context: dict[str, Any], value: Any) -> str:
         wanted = _PATTERNS.get(str(context.get("pattern")), "")
         if wanted == "one line":
             return "must be one line"
+        if wanted.startswith("is no "):
+            return f"{quoted(str(value))} {wanted}"
         return f"is not a name: a name has {wanted}" if wanted else f"{quoted(str(value))} cannot be used here"
     if kind in ("string_too_short", "too_short"):
         return "must not be empty"
     if kind == "string_too_long":
         return f"is longer than {context.get('max_length')} characters"
     if kind == "too_long":
-        return f"must have {context.get('max_length')} at the most"
+        return f"has more than {context.get('max_length')} {'entry' if context.get('max_length') == 1 else 'entries'}"
     if kind in ("greater_than_equal", "less_than_equal"):
         bound = context.get("ge", context.get("le"))
-        return f"{_said(value)} is {'below' if kind.startswith('greater') else 'above'} the limit of {bound}"
+        return f"{_said(value)} is {'below' if kind.startswith('greater') else 'above'} the limit of {bound:g}"
     return ""
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_PART = re.compile(r"\$\$|\$\{([^{}\n]*)\}|\$\{|\$([a-z_][a-z0-9_]*)")
+_PART = re.compile(r"\$\$|\$\{([^{}\n]*)\}|\$\{[A-Za-z0-9_]*|\$([a-z_][a-z0-9_]*)")
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _LITERAL = re.compile(r"\$(?=[${]|$)")
 

@@ -199,7 +199,9 @@ _EXPLAINED = (
 
 def _syntax(source: SourceText, error: yaml.YAMLError) -> Diagnostic:
     """libyaml's words, its place, and what people usually did."""
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    mark = getattr(error, "problem_mark", None)
+    if mark is None or not any(line.strip() for line in source.lines[mark.line :]):
+        mark = getattr(error, "context_mark", None) or mark  # at the end of the file nothing is to be seen
     problem = getattr(error, "problem", None) or str(error)
     context = getattr(error, "context", None)
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)

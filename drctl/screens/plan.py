@@ -28,6 +28,7 @@ from drctl.model.plan import (
 from drctl.model.units import format_duration
 from drctl.plan.bounds import Bounds, Span, bounds, worst_s
 from drctl.plan.codec import plan_digest, to_json
+from drctl.read.template import fill
 from drctl.report.harmless import one_line, visible
 from drctl.screens.base import write
 
@@ -127,7 +128,7 @@ def _objectives(plan: Plan) -> str:
 
 def _step(number: int, step: Step, section: Section) -> Iterator[Line]:
     yield f"{number:3}  {step.id}  ({_kind(step)})", _STEP
-    yield f"     {one_line(step.name)}", _PLAIN
+    yield f"     {one_line(fill(step.name, {}))}", _PLAIN
     for endpoint in step.endpoints:
         yield _row("on", _endpoint(endpoint, step)), _PLAIN
         for variable in endpoint.variables:
@@ -157,7 +158,7 @@ def _action(step: Step) -> Iterator[Line]:
         case Wait(seconds=seconds):
             yield _row("wait", format_duration(seconds)), _PLAIN
         case Approval() as approval:
-            yield _row("ask", one_line(approval.prompt)), _PLAIN
+            yield _row("ask", one_line(fill(approval.prompt, {}))), _PLAIN
             if approval.only_if_above is not None:
                 name, limit = approval.only_if_above
                 yield _row("only if", f"{name} is above {limit:g}"), _PLAIN
@@ -167,7 +168,7 @@ def _shell(label: str, shell: Shell) -> Iterator[Line]:
     if shell.command is not None:
         place = " on this machine" if shell.local else ""
         yield _row(label, f"the service's command {shell.command}{place}, each word as it stands:"), _PLAIN
-        yield from ((f"{'':{_LABEL + 5}}| {visible(word)}", _PLAIN) for word in shell.words)
+        yield from ((f"{'':{_LABEL + 5}}| {visible(fill(word, {}))}", _PLAIN) for word in shell.words)
         return
     lines = visible(shell.script).rstrip("\n").split("\n")
     if shell.local:
@@ -190,9 +191,9 @@ def _verify(verify: Verify) -> Iterator[Line]:
 
 def _request(request: Http | Tcp) -> str:
     if isinstance(request, Tcp):
-        return f"tcp {one_line(request.address)} port {request.port} is {request.expect}"
+        return f"tcp {one_line(fill(request.address, {}))} port {request.port} is {request.expect}"
     members = "".join(f", {name} = {one_line(value)}" for name, value in request.expect_json)
-    return f"{request.method} {one_line(request.url)} answers {request.expect_status}{members}"
+    return f"{request.method} {one_line(fill(request.url, {}))} answers {request.expect_status}{members}"
 
 
 def _promises(step: Step) -> Iterator[Line]:
