@@ -87,11 +87,10 @@ class LiveScreen:
             self._state = state
             if isinstance(event.body, AttemptStarted):
                 self._tails.begin(Target(event.body.step, event.body.host))
-            if self._instead is not None:
-                self._instead.on_event(event, state)
-                return
             self._painted = ()
             self._paint()
+            if self._instead is not None:
+                self._instead.on_event(event, state)
 
     def on_output(self, target: Target, text: str) -> None:
         with self._lock:

@@ -18,6 +18,7 @@ from drctl.report.harmless import one_line
 from drctl.screens.base import over_expected, spent_s
 
 WIDE = 110  # from this width on there is room for the step's id beside its name
+SMALL = 4
 SOME_HOSTS = 6  # hosts of one step that get a row of their own while it matters
 
 
@@ -126,9 +127,10 @@ def window(found: Rows, height: int, *, width: int) -> list[Text]:
         return found.lines
     first = min(max(0, found.current - (2 * height) // 3), total - height)
     shown = found.lines[first : first + height]
-    if first > 0 and height > 2:
+    counted = height > SMALL  # in a smaller window every line is needed for a step
+    if first > 0 and counted:
         shown[0] = Text(f"   ↑ {first + 1} above", style="dim")
-    if first + height < total and height > 2:
+    if first + height < total and counted:
         shown[-1] = Text(f"   ↓ {total - first - height + 1} below", style="dim")
     return shown
 

@@ -1,0 +1,107 @@
+"""The report as text, Markdown and JSON: it fits, it is harmless, and its keys stay."""
+
+from __future__ import annotations
+
+import json as stdlib_json
+import re
+
+import pytest
+from markdown_it import MarkdownIt
+
+from drctl.report import json, markdown, text
+from drctl.report.facts import Summary
+from drctl.report.summary import summarise
+from tests.support import sample_runs as samples
+
+TOP_KEYS = (
+    "format made_at run_id mode watermark headline ongoing ended ended_why exit_code exit_meaning runbook title "
+    "service service_title sla reason truths next_commands rto rpo yearly_budget_used unprotected timezone clock elapsed "
+    "sessions decisions proofs deviations limits steps inputs runbook_source inventory_source plan_digest "
+    "drctl_version chain"
+)
+
+
+@pytest.fixture(params=sorted(samples.SAMPLES))
+def summary(request: pytest.FixtureRequest) -> Summary:
+    return summarise(samples.SAMPLES[request.param]())
+
+
+@pytest.mark.parametrize("details", [False, True])
+@pytest.mark.parametrize("width", [80, 120])
+def test_text_fits(summary: Summary, width: int, details: bool) -> None:
+    written = text.render(summary, width=width, details=details)
+    assert [line for line in written.splitlines() if len(line) > width] == []
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u200b]", written)
+
+
+def test_text_says_the_verdict_first(summary: Summary) -> None:
+    lines = text.render(summary).splitlines()
+    assert lines[1].startswith(f" {summary.watermark}: failover of acme")
+    assert lines[5].startswith(summary.headline[:40])
+    assert any(line.strip().startswith("RTO ") for line in lines[6:14])
+
+
+def test_text_shows_what_failed() -> None:
+    written = text.render(summarise(samples.paused_after_failure()))
+    assert "> pg_ctl: server did not promote in time" in written
+    assert "RPO OPEN 2.4s of 24h 00m" in written
+    assert "02:00 until its copy" in " ".join(written.split())
+
+
+def test_text_withholds(summary: Summary) -> None:
+    assert "hunter2" not in text.render(summary, details=True)
+    assert "hunter2" not in markdown.render(summary)
+    assert "hunter2" not in json.render(summary)
+
+
+def test_text_of_a_run_that_goes_on_says_so() -> None:
+    found = summarise(samples.still_going())
+    assert "This run goes on, or drctl died" in text.render(found)
+    assert "still goes on" in markdown.render(found)
+    assert stdlib_json.loads(json.render(found))["exit_code"] is None
+
+
+def test_markdown_is_only_our_markup(summary: Summary) -> None:
+    rendered = MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown.render(summary))
+    found = set(re.findall(r"<(\w+)", rendered))
+    ours = {"h1", "h2", "h3", "p", "ul", "li", "strong", "code", "pre", "blockquote"}
+    assert found <= ours | {"table", "thead", "tbody", "tr", "th", "td"}
+    assert rendered.count("<h1>") == 1
+    assert rendered.count("<h2>") == 9
+    begun = sum(1 for s in summary.steps for h in s.hosts if h.started_at)
+    assert rendered.count("<h3>") == begun + 1
+
+
+def test_markdown_has_the_evidence() -> None:
+    written = markdown.render(summarise(samples.succeeded()))
+    for wanted in ("pg_ctl -D", "Africa/Johannesburg", "03:12:00 SAST", "1f" * 32, "withheld", "the CIO was called"):
+        assert wanted in written
+    assert samples.succeeded()[-1].sha256 in written
+
+
+def test_json_keys_stay(summary: Summary) -> None:
+    found = stdlib_json.loads(json.render(summary))
+    assert list(found) == TOP_KEYS.split()
+    assert found["format"] == 1
+    assert json.render(summary).isascii()
+
+
+def test_json_keys_of_a_step() -> None:
+    found = stdlib_json.loads(json.render(summarise(samples.succeeded())))
+    promote = next(s for s in found["steps"] if s["id"] == "promote")
+    assert " ".join(promote["hosts"][0]) == (
+        "host site country address outcome reason detail started_at finished_at duration_s slower_than_expected runs "
+        "exit_code command attempts output errors captured who why"
+    )
+    assert promote["hosts"][0]["command"]["variables"][0] == {"name": "service", "text": "acme", "secret": None}
+    assert found["rto"]["verdict"] == "met"
+    assert found["proofs"][0]["holds"] is True
+    assert found["clock"][0]["at"] == "2026-11-23T01:12:00Z"
+
+
+def test_json_names_are_in_the_reference() -> None:
+    """The reference page lists every key of the report."""
+    from pathlib import Path
+
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "report.md").read_text()
+    assert [key for key in TOP_KEYS.split() if f"`{key}`" not in page] == []

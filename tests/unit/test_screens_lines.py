@@ -1,0 +1,171 @@
+"""Plain lines, NDJSON and the choice of the screen."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from drctl.adapters.clock import SystemClock
+from drctl.adapters.journal import canonical
+from drctl.engine.state import RunState, Target, fold, fold_all
+from drctl.model.events import Event
+from drctl.screens.base import write
+from drctl.screens.choose import choose
+from drctl.screens.lines import LinesScreen
+from drctl.screens.ndjson import NdjsonScreen
+from tests.support import sample_runs as samples
+
+
+def told(events: Sequence[Event]) -> str:
+    stream = io.StringIO()
+    screen = LinesScreen(stream)
+    state = RunState()
+    for event in events:
+        state = fold(state, event)
+        screen.on_event(event, state)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("sample", sorted(samples.SAMPLES))
+def test_lines_are_harmless(sample: str) -> None:
+    written = told(samples.SAMPLES[sample]())
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u200b]", written)
+    assert "hunter2" not in written
+
+
+def test_lines_have_a_head_and_a_foot() -> None:
+    lines = told(samples.succeeded()).splitlines()
+    assert lines[0] == "drctl REAL: failover of acme (Acme Mining (Pty) Ltd)"
+    assert "  objectives  RTO 4h 00m, RPO 24h 00m" in lines
+    foot = lines[lines.index("REAL DONE: no objective was missed") :]
+    assert "  RTO MET 33m 32s of 4h 00m" in foot
+    assert foot[-2] == "  next: drctl report 20261123-013104-acme-failover"
+    assert any(line.startswith("  exit code 0: done") for line in foot)
+
+
+def test_a_line_for_each_thing_that_happened() -> None:
+    lines = told(samples.succeeded()).splitlines()
+    promoted = "01:32:44Z [ 6/13] succeeded promote @ azure-db-1  6.7s (expected 10s)"
+    assert [line for line in lines if "succeeded promote" in line] == [promoted]
+    assert any("exit code 1, it will be tried again" in line for line in lines)
+    assert any("the runbook goes on" in line and "failed " in line for line in lines)
+    assert any("clock   service restored" in line and "RTO MET" in line for line in lines)
+    slow = next(line for line in lines if "succeeded resize-standby" in line)
+    assert "12m 22s (expected 10m 00s), slower than usual" in slow
+
+
+def test_a_failure_shows_its_output() -> None:
+    assert "          | pg_ctl: server did not promote in time" in told(samples.paused_after_failure()).splitlines()
+
+
+def test_doubt_is_never_called_failed() -> None:
+    lines = told(samples.in_doubt()).splitlines()
+    assert not any("FAILED" in line and "promote" in line for line in lines)
+    assert sum("IN DOUBT" in line for line in lines) == 2
+
+
+def test_a_check_restores_nothing() -> None:
+    assert "service restored" not in told(samples.simulated())
+
+
+def test_a_long_wait_has_a_heartbeat() -> None:
+    stream = io.StringIO()
+    screen = LinesScreen(stream)
+    events = samples.still_going()
+    screen.tick(events[0].at)  # before the run there is nothing to say
+    screen.on_event(events[-1], fold_all(events))
+    before = len(stream.getvalue())
+    screen.tick(events[-1].at + timedelta(seconds=14))
+    assert len(stream.getvalue()) == before
+    screen.tick(events[-1].at + timedelta(seconds=16))
+    screen.tick(events[-1].at + timedelta(seconds=20))
+    beats = stream.getvalue()[before:].splitlines()
+    assert beats == ["01:33:00Z ...     still running resize-standby 16s; RTO clock 21m 00s, 3h 39m left"]
+
+
+def test_a_heartbeat_says_who_is_waited_for() -> None:
+    stream = io.StringIO()
+    screen = LinesScreen(stream)
+    events = samples.succeeded()[:8]
+    screen.on_event(events[-1], fold_all(events))
+    screen.tick(events[-1].at + timedelta(seconds=60))
+    assert "waiting for an approval (declare)" in stream.getvalue().splitlines()[-1]
+
+
+def test_no_heartbeat_after_the_end() -> None:
+    stream = io.StringIO()
+    screen = LinesScreen(stream)
+    events = samples.failed()
+    screen.on_event(events[-1], fold_all(events))
+    before = stream.getvalue()
+    screen.tick(events[-1].at + timedelta(hours=1))
+    assert stream.getvalue() == before
+
+
+def test_ndjson_is_the_journal_s_own_form() -> None:
+    stream = io.StringIO()
+    screen = NdjsonScreen(stream)
+    events = samples.hostile()
+    for event in events:
+        screen.on_event(event, RunState())
+        screen.on_output(Target("promote", "azure-db-1"), "x")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert stream.getvalue().isascii()
+    assert [line["sequence"] for line in lines] == list(range(1, len(events) + 1))
+    assert lines[0]["body"]["type"] == "run_started"
+    assert lines[0]["at"] == "2026-11-23T01:31:04.000000Z"
+
+
+def test_the_journal_s_chain_can_be_checked_from_ndjson(tmp_path_factory: pytest.TempPathFactory) -> None:
+    from drctl.adapters.journal import JournalFile
+
+    journal = JournalFile(tmp_path_factory.mktemp("journal") / "journal.db")
+    stream = io.StringIO()
+    writer = journal.writer("a-run", now=lambda: samples.START, redact=lambda text: text)
+    screen = NdjsonScreen(stream)
+    for event in samples.succeeded()[:6]:
+        screen.on_event(writer.append(event.body), RunState())
+    journal.close()
+    for line in stream.getvalue().splitlines():
+        found = json.loads(line)
+        sha256 = found.pop("sha256")
+        assert hashlib.sha256(canonical(found).encode()).hexdigest() == sha256
+
+
+class FakeTerminal(io.StringIO):
+    encoding = "utf-8"  # type: ignore[assignment]
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environ", "options", "name"),
+    [
+        (True, {"TERM": "xterm"}, {}, "live"),
+        (True, {"TERM": "xterm", "NO_COLOR": "1"}, {}, "live"),
+        (True, {"TERM": "dumb"}, {}, "lines"),
+        (True, {}, {}, "lines"),
+        (True, {"TERM": "xterm"}, {"plain": True}, "lines"),
+        (True, {"TERM": "xterm"}, {"as_json": True}, "json"),
+        (False, {"TERM": "xterm"}, {}, "lines"),
+        (False, {"TERM": "xterm", "FORCE_COLOR": "1"}, {}, "lines"),
+    ],
+)
+def test_choose(terminal: bool, environ: dict[str, str], options: dict[str, bool], name: str) -> None:
+    stream = FakeTerminal() if terminal else io.StringIO()
+    screen = choose(stdout=io.StringIO(), stderr=stream, environ=environ, clock=SystemClock(), **options)
+    assert screen.name == name
+
+
+def test_what_an_encoding_does_not_know_is_escaped() -> None:
+    data = io.BytesIO()
+    stream = io.TextIOWrapper(data, encoding="ascii")
+    write(stream, "café ✓\n")
+    assert data.getvalue() == b"caf\\xe9 \\u2713\n"

@@ -1,0 +1,121 @@
+"""Errors, the list of runs, and how services stand."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from drctl.errors import DrctlError, ExitCode, UsageError
+from drctl.report.facts import Summary
+from drctl.report.summary import summarise
+from drctl.screens import problems
+from drctl.screens.tables import runs_json, runs_text, status_json, status_text
+from tests.support import sample_runs as samples
+
+ERROR = DrctlError(
+    "the promotion \x1b[31mfailed",
+    where="runbooks/failover.yml:8:5",
+    state="the old primary is fenced\nnothing takes writes",
+    hint="drctl resume x",
+)
+
+
+class FakeTerminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(stream: io.StringIO, environ: dict[str, str], **more: bool) -> str:
+    problems.show(ERROR, stream, environ=environ, **more)
+    return stream.getvalue()
+
+
+def test_an_error_says_all_four_things() -> None:
+    assert shown(io.StringIO(), {}).splitlines() == [
+        "error: the promotion ␛[31mfailed",
+        "  at runbooks/failover.yml:8:5",
+        "  Now:  the old primary is fenced",
+        "        nothing takes writes",
+        "  Next: drctl resume x",
+    ]
+
+
+def test_an_error_is_red_on_a_terminal_only() -> None:
+    assert shown(FakeTerminal(), {"TERM": "xterm"}).startswith("\x1b[1;31merror: ")
+    assert "\x1b" not in shown(FakeTerminal(), {"TERM": "xterm", "NO_COLOR": "1"})
+    assert "\x1b" not in shown(FakeTerminal(), {"TERM": "dumb"})
+
+
+def test_an_error_without_more() -> None:
+    assert problems.text(UsageError("what?")) == "error: what?\n"
+
+
+def test_an_error_for_programs() -> None:
+    found = json.loads(shown(io.StringIO(), {}, as_json_line=True))
+    assert found["exit_code"] == ExitCode.STEP_FAILED
+    assert (found["type"], found["hint"]) == ("error", "drctl resume x")
+
+
+@pytest.fixture(scope="module")
+def all_runs() -> list[Summary]:
+    return [summarise(make()) for make in samples.SAMPLES.values()]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_runs_fit(all_runs: list[Summary], width: int) -> None:
+    lines = runs_text(all_runs, width=width).splitlines()
+    assert len(lines) == len(all_runs) + 1
+    assert max(len(line) for line in lines) <= width
+    assert "MISSED 26h 00m" in lines[2]
+
+
+def test_runs_of_a_pipe_are_not_cut(all_runs: list[Summary]) -> None:
+    assert "NO-GO: nothing was changed, standby-lag said no" in runs_text(all_runs)
+
+
+def test_runs_json_has_the_keys_of_the_report(all_runs: list[Summary]) -> None:
+    found = json.loads(runs_json(all_runs))
+    assert found[0]["rto"]["verdict"] == "met"
+    assert found[0]["exit_code"] == 0
+    assert found[9]["exit_code"] is None
+
+
+def test_no_runs_yet() -> None:
+    assert runs_text([]) == status_text([]) == "no runs yet\n"
+    assert json.loads(runs_json([])) == json.loads(status_json([])) == []
+
+
+def test_status_puts_an_open_run_first(all_runs: list[Summary]) -> None:
+    paused = next(s for s in all_runs if s.run_id.endswith("paused"))
+    text = status_text([all_runs[0], paused], width=80)
+    assert "not over    20261123-013104-acme-paused" in text
+    assert "next        drctl resume 20261123-013104-acme-paused" in text
+
+
+def test_status_says_since_when_a_service_is_unprotected() -> None:
+    events = samples.hostile()
+    later = summarise(events, now=events[-1].at + timedelta(hours=2))
+    assert "UNPROTECTED since 2026-11-23 01:44:22Z, for 2h 00m" in status_text([later], width=80)
+    assert json.loads(status_json([later]))[0]["unprotected_since"].startswith("2026-11-23T01:44:22")
+    healed = summarise(samples.succeeded())
+    assert "UNPROTECTED" not in status_text([healed, later])
+    drilled = summarise(samples.drill())
+    assert "UNPROTECTED" in status_text([drilled, later])  # a drill protects nothing real
+
+
+def test_status_of_each_service() -> None:
+    one = summarise(samples.succeeded())
+    other = replace(one, service="zulu", service_title="Zulu Freight")
+    text = status_text([one, other], width=80)
+    assert text.startswith("acme (Acme Mining (Pty) Ltd)\n")
+    assert "\nzulu (Zulu Freight)\n" in text
+    assert [row["service"] for row in json.loads(status_json([one, other]))] == ["acme", "zulu"]
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_status_fits(all_runs: list[Summary], width: int) -> None:
+    assert max(len(line) for line in status_text(all_runs, width=width).splitlines()) <= width
