@@ -2,7 +2,7 @@
 DRCTL := .venv/bin/drctl
 export UV_PYTHON_DOWNLOADS ?= never
 
-.PHONY: setup failover test check bench lab-down
+.PHONY: setup failover test check bench docs lab-down
 
 setup: ; @sh .ci/setup
 
@@ -15,5 +15,7 @@ check: setup
 	@.venv/bin/python -m pytest -q tests/house
 
 bench: setup ; @.venv/bin/python -m tests.bench
+
+docs: setup ; @.venv/bin/python -m tests.house.command_page
 
 lab-down: setup ; @$(DRCTL) lab down

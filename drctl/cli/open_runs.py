@@ -29,6 +29,6 @@ def state_of(journal: JournalFile, run_id: str) -> RunState:
     Raises:
         JournalError: when the run is not there, or its chain is broken.
     """
-    from drctl.engine.state import fold_all
+    from drctl.engine.fold import fold_all
 
     return fold_all(journal.events(run_id))

@@ -14,9 +14,10 @@ from datetime import datetime
 from queue import Empty, SimpleQueue
 
 from drctl.engine.decide import Ask, Attempt, Finish, Later, Skip, decide
+from drctl.engine.fold import fold
 from drctl.engine.perform import Interrupted, World, perform
 from drctl.engine.ports import Journal, Listener, Person
-from drctl.engine.state import RunState, Target, fold
+from drctl.engine.state import RunState, Target
 from drctl.errors import DrctlError, ExitCode
 from drctl.model.events import (
     Act,

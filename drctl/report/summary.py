@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from drctl.engine.fold import fold_all
 from drctl.engine.objectives import Reading
-from drctl.engine.state import RunState, fold_all
+from drctl.engine.state import RunState
 from drctl.model import events as ev
 from drctl.model.events import Ended, Event
 from drctl.model.plan import Mark, Mode, Source

@@ -9,7 +9,7 @@ from io import StringIO
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
-from drctl.engine.state import fold_all
+from drctl.engine.fold import fold_all
 from drctl.model.events import Event
 from drctl.screens.picture import Scene, final_picture
 

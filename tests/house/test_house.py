@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 CODE = sorted((ROOT / "drctl").rglob("*.py"))
 CORE = [p for p in CODE if p.relative_to(ROOT / "drctl").parts[0] in ("model", "plan", "engine")]
 BELOW_CLI = [p for p in CODE if p.relative_to(ROOT / "drctl").parts[0] != "cli" and p.name != "__main__.py"]
-SECRETS_OF_THE_WORKPLACE = re.compile(r"/w[o]rk/|pypi\.o[r]g|pythonhosted|deb\.d[e]bian\.org|npmjs\.o[r]g")
+SECRETS_OF_THE_WORKPLACE = re.compile(r"/w[o]rk/|pypi\.o[r]g|pythonh[o]sted|deb\.d[e]bian\.org|npmjs\.o[r]g")
 
 
 def calls(path: Path) -> set[str]:
@@ -65,7 +65,11 @@ def test_no_file_names_a_machine_or_a_registry() -> None:
 
 
 def shell_files() -> list[Path]:
-    return [p for p in tracked() if p.suffix == ".sh" or p.read_bytes()[:20].startswith((b"#!/bin/sh", b"#!/usr/bin/env bash"))]
+    return [
+        p
+        for p in tracked()
+        if p.suffix == ".sh" or p.read_bytes()[:20].startswith((b"#!/bin/sh", b"#!/usr/bin/env bash"))
+    ]
 
 
 def test_every_shipped_script_passes_shellcheck() -> None:

@@ -13,7 +13,8 @@ import sys
 import time
 from datetime import datetime, timedelta
 
-from drctl.engine.state import RunState, Target, fold
+from drctl.engine.fold import fold
+from drctl.engine.state import RunState, Target
 from drctl.model import events as ev
 from drctl.screens.base import Screen
 from drctl.screens.choose import choose

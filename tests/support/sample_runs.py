@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import TypeAdapter
 
-from drctl.engine.state import fold_all
+from drctl.engine.fold import fold_all
 from drctl.model import events as ev
 from drctl.model.events import Act, Body, Ended, Event, Outcome, Question, Reason
 from drctl.model.plan import (

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from drctl.engine.conduct import Conductor
+from drctl.engine.fold import fold_all
 from drctl.engine.perform import World
 from drctl.engine.ports import Answer, CommandResult, Ending, JobName, NetworkAnswer, OutputSink, ShellCommand
-from drctl.engine.state import RunState, Target, fold_all
+from drctl.engine.state import RunState, Target
 from drctl.model.events import Body, Event, Output, PersonAsked, RunResumed, RunStarted
 from drctl.model.plan import (
     Action,

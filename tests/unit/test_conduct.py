@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from drctl.engine.fold import fold_all
 from drctl.engine.objectives import Verdict, rpo, rto
 from drctl.engine.ports import Answer, Ending, NetworkAnswer
-from drctl.engine.state import Target, fold_all
+from drctl.engine.state import Target
 from drctl.errors import DrctlError
 from drctl.model.events import (
     AttemptFinished,

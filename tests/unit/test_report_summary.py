@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from drctl.engine.fold import fold_all
 from drctl.engine.objectives import Verdict
-from drctl.engine.state import fold_all
 from drctl.errors import ExitCode
 from drctl.model import events as ev
 from drctl.model.events import Ended, Outcome

@@ -13,7 +13,8 @@ import pytest
 
 from drctl.adapters.clock import SystemClock
 from drctl.adapters.journal import canonical
-from drctl.engine.state import RunState, Target, fold, fold_all
+from drctl.engine.fold import fold, fold_all
+from drctl.engine.state import RunState, Target
 from drctl.model.events import Event
 from drctl.screens.base import write
 from drctl.screens.choose import choose

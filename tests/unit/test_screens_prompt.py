@@ -12,8 +12,9 @@ from threading import Thread
 
 import pytest
 
+from drctl.engine.fold import fold_all
 from drctl.engine.ports import Answer
-from drctl.engine.state import RunState, fold_all
+from drctl.engine.state import RunState
 from drctl.model.events import PersonAsked, Question
 from drctl.model.plan import Mode
 from drctl.screens.prompt import TerminalPerson, choice, question_lines

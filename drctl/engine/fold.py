@@ -1,0 +1,258 @@
+"""State is what the events say: ``fold(state, event) -> state``, and nothing else remembers anything.
+
+Invariants, held by ``tests/unit/test_conduct.py`` and ``tests/properties``:
+
+* An intent without an outcome in the journal of a dead process is *in doubt*, never failed (law 3).
+* A target (a step on one host) that has an outcome gets a new one only because a person said "retry" or "run again".
+* Folding a whole journal gives the same state as folding it event by event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from drctl.engine.state import ClockPoint, Override, RunState, Target, TargetState
+from drctl.model import events as ev
+from drctl.model.events import Act, Outcome, Question, Reason
+from drctl.model.plan import Mark, Step
+from drctl.model.units import parse_instant
+
+
+def fold_all(events: Iterable[ev.Event]) -> RunState:
+    """The state after all these events."""
+    state = RunState()
+    for event in events:
+        state = fold(state, event)
+    return state
+
+
+def fold(state: RunState, event: ev.Event) -> RunState:
+    """The state after one more event. Pure; it raises nothing on any sequence that drctl writes."""
+    state = replace(state, run_id=event.run_id, last_at=event.at)
+    match event.body:
+        case ev.RunStarted() as body:
+            return replace(
+                state,
+                plan=body.plan,
+                plan_digest=body.plan_digest,
+                operator=body.operator,
+                controller=body.controller,
+                pid=body.pid,
+                reason=body.reason,
+                started_at=event.at,
+                clock={Mark.DECLARED: ClockPoint(at=event.at, source="the run was started")},
+            )
+        case ev.RunResumed() as body:
+            return _resumed(state, body, event.at)
+        case ev.AttemptStarted() as body:
+            return _attempt_started(state, body, event.at)
+        case ev.AttemptFinished() as body:
+            return _attempt_finished(state, body, event.at)
+        case ev.StepSkipped() as body:
+            target = Target(body.step, body.host)
+            known = state.target(target)
+            skipped = replace(
+                known,
+                outcome=Outcome.SKIPPED,
+                who=body.who,
+                why=body.why,
+                started_at=known.started_at or event.at,
+            )
+            return _over(state, state.the_plan.step(body.step), target, skipped, event.at)
+        case ev.PersonAsked() as body:
+            return replace(state, question=body, asked_at=event.at)
+        case ev.PersonAnswered() as body:
+            return _answered(state, body, event.at)
+        case ev.ClockMarked() as body:
+            return replace(state, clock={**state.clock, body.mark: ClockPoint(at=body.at, source=body.source)})
+        case ev.StopRequested() as body:
+            return replace(state, stop=body, abort=f"{body.by}: abort" if body.how == "abort" else state.abort)
+        case ev.MessengerFailed() as body:
+            return replace(state, messengers_failed=(*state.messengers_failed, f"{body.messenger}: {body.detail}"))
+        case ev.RunEnded() as body:
+            return replace(state, ended=body.ended, ended_why=body.why, ended_at=event.at)
+
+
+def _with(state: RunState, target: Target, known: TargetState) -> RunState:
+    return replace(state, targets={**state.targets, target: known})
+
+
+def _resumed(state: RunState, body: ev.RunResumed, at: datetime) -> RunState:
+    """Nobody is waiting for an answer any more, and what was in flight is in doubt."""
+    dead_s = (at - _last_life_sign(state)).total_seconds()
+    targets = {t: _after_a_death(state.the_plan.step(t.step), s) for t, s in state.targets.items()}
+    return replace(
+        state,
+        targets=targets,
+        operator=body.operator,
+        controller=body.controller,
+        pid=body.pid,
+        resumed=state.resumed + 1,
+        dead_s=state.dead_s + max(0.0, dead_s),
+        question=None,
+        asked_at=None,
+        stop=None,
+        pause=False,
+        ended=None,
+        ended_why="",
+        ended_at=None,
+    )
+
+
+def _last_life_sign(state: RunState) -> datetime:
+    known = [state.ended_at, state.asked_at, state.started_at, *(s.finished_at for s in state.targets.values())]
+    known += [s.in_flight_since for s in state.targets.values()]
+    return max(instant for instant in known if instant is not None)
+
+
+def _after_a_death(step: Step, known: TargetState) -> TargetState:
+    if known.in_flight in (Act.RUN, Act.SETTLE) and not step.read_only:
+        return replace(known, in_flight=None, doubt=True, settled_in_vain=False, verified_in_vain=False)
+    if known.outcome is None and known.doubt:
+        return replace(known, in_flight=None, settled_in_vain=False, verified_in_vain=False)
+    return replace(known, in_flight=None)  # read-only: it may simply be sent again
+
+
+def _attempt_started(state: RunState, body: ev.AttemptStarted, at: datetime) -> RunState:
+    target = Target(body.step, body.host)
+    known = state.target(target)
+    return _with(
+        state,
+        target,
+        replace(
+            known,
+            attempts=body.attempt if body.act is Act.RUN else known.attempts,
+            in_flight=body.act,
+            in_flight_since=at,
+            doubt=known.doubt and body.act is not Act.RUN,
+            started_at=known.started_at or at,
+            not_before=None,
+        ),
+    )
+
+
+def _attempt_finished(state: RunState, body: ev.AttemptFinished, at: datetime) -> RunState:
+    target = Target(body.step, body.host)
+    step = state.the_plan.step(body.step)
+    known = replace(state.target(target), in_flight=None)
+    if body.act is Act.UNLESS:
+        return _with(state, target, _unless_answered(known, body, at))
+    known = replace(
+        known,
+        reason=body.reason,
+        detail=body.detail,
+        exit_code=body.exit_code,
+        output=body.output or known.output,
+        errors=body.errors or known.errors,
+    )
+    if body.act is Act.VERIFY:
+        return _over(state, step, target, _verified(known, body), at)
+    state = replace(state, values={**state.values, **body.captured})
+    return _over(state, step, target, _ran(step, known, body, at), at)
+
+
+def _unless_answered(known: TargetState, body: ev.AttemptFinished, at: datetime) -> TargetState:
+    if body.outcome is Outcome.SUCCEEDED or body.reason in (Reason.EXIT_CODE, Reason.EXPECTATION):
+        return replace(known, done_already=body.outcome is Outcome.SUCCEEDED)
+    return replace(known, outcome=Outcome.FAILED, reason=body.reason, detail=body.detail, finished_at=at)
+
+
+def _verified(known: TargetState, body: ev.AttemptFinished) -> TargetState:
+    if body.outcome is Outcome.SUCCEEDED:
+        return replace(known, ran=True, doubt=False, outcome=Outcome.SUCCEEDED)
+    if known.doubt:
+        return replace(known, verified_in_vain=True)
+    return replace(known, outcome=Outcome.FAILED)
+
+
+def _ran(step: Step, known: TargetState, body: ev.AttemptFinished, at: datetime) -> TargetState:
+    match body.outcome:
+        case Outcome.SUCCEEDED:
+            over = None if step.verify else Outcome.SUCCEEDED
+            return replace(known, ran=True, doubt=False, outcome=over)
+        case Outcome.IN_DOUBT:
+            asked = body.act is Act.SETTLE or body.reason is Reason.REBOOTED
+            return replace(known, doubt=True, settled_in_vain=asked)
+        case Outcome.FAILED if known.attempts < step.retry.attempts + known.allowance and _may_retry(step, body):
+            pause_s = min(step.retry.delay_s * step.retry.backoff ** max(0, known.attempts - 1), step.retry.max_delay_s)
+            return replace(known, doubt=False, not_before=at + timedelta(seconds=pause_s))
+        case _:
+            return replace(known, doubt=False, outcome=body.outcome)
+
+
+def _may_retry(step: Step, body: ev.AttemptFinished) -> bool:
+    """A refusal does not get better by asking again, and an answer of a person is an answer."""
+    return body.reason not in (Reason.REFUSED, Reason.DECLINED, Reason.NOBODY)
+
+
+def _over(state: RunState, step: Step, target: Target, known: TargetState, at: datetime) -> RunState:
+    """Note the end of a target, and what the end of its whole step says about the clocks."""
+    if known.outcome is None:
+        return _with(state, target, known)
+    state = _with(state, target, replace(known, finished_at=at))
+    if state.holds(step):
+        state = _clock_points(state, step, at)
+    return state
+
+
+def _clock_points(state: RunState, step: Step, at: datetime) -> RunState:
+    if step.mark is not None and step.mark not in _given(state):
+        captured = state.values.get(step.mark_value) if step.mark_value else at.isoformat()
+        if captured is not None:
+            point = ClockPoint(at=parse_instant(captured), source=f"step {step.id}")
+            state = replace(state, clock={**state.clock, step.mark: point})
+    for kind, name in (("recovery_point", step.recovery_point), ("last_write", step.last_write)):
+        if name is not None and name in state.values:
+            point = ClockPoint(at=parse_instant(state.values[name]), source=f"step {step.id}")
+            state = replace(state, recovery={**state.recovery, kind: point})
+    return state
+
+
+def _given(state: RunState) -> set[Mark]:
+    """Points that a step may not move: what a person gave wins, but for the automatic "declared"."""
+    return {mark for mark, point in state.clock.items() if point.source.startswith("given")}
+
+
+def _answered(state: RunState, body: ev.PersonAnswered, at: datetime) -> RunState:
+    waited_s = (at - state.asked_at).total_seconds() if state.asked_at else 0.0
+    state = replace(
+        state,
+        question=None,
+        asked_at=None,
+        waited_for_people_s=state.waited_for_people_s + max(0.0, waited_s),
+    )
+    target = Target(body.step, body.host)
+    known = state.target(target)
+    over = replace(known, who=body.who, why=body.why, started_at=known.started_at or at, finished_at=at)
+    match body.question, body.answer:
+        case _, "pause":
+            return replace(state, pause=True)
+        case _, "abort":
+            if not body.who:
+                return replace(state, given_up=True)
+            return replace(state, abort=f"{body.who}: {body.why}".rstrip(": "))
+        case Question.APPROVAL, "yes":
+            step = state.the_plan.step(body.step)
+            return _over(state, step, target, replace(over, outcome=Outcome.SUCCEEDED), at)
+        case Question.APPROVAL, _:
+            state = replace(state, abort=f"{body.who} declined {body.step}: {body.why}".rstrip(": "))
+            return _with(state, target, replace(over, outcome=Outcome.FAILED, reason=Reason.DECLINED))
+        case Question.OVERRIDE, "override":
+            fact = state.the_plan.step(body.step).requires or ""
+            return replace(state, overrides=(*state.overrides, Override(fact=fact, who=body.who, why=body.why)))
+        case Question.FAILED, "skip":
+            return _with(state, target, replace(over, outcome=Outcome.SKIPPED))
+        case Question.IN_DOUBT, "succeeded":
+            step = state.the_plan.step(body.step)
+            return _over(state, step, target, replace(over, outcome=Outcome.SUCCEEDED, doubt=False), at)
+        case Question.FAILED, "retry" if known.ran:
+            # It did run; only its verify failed. Running it again unasked would be twice: look again first.
+            again = replace(known, outcome=None, ran=False, doubt=True, settled_in_vain=True, verified_in_vain=False)
+            return _with(state, target, again)
+        case (Question.FAILED, "retry") | (Question.IN_DOUBT, "run_again"):
+            again = TargetState(attempts=known.attempts, allowance=known.attempts, started_at=known.started_at)
+            return _with(state, target, again)
+        case _:
+            return state
