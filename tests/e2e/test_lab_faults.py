@@ -86,6 +86,20 @@ def test_postgresql_that_was_killed_can_be_started_again(fresh_lab: Lab) -> None
     assert lab.psql(name, "SELECT 1") == "1"
 
 
+def test_a_process_number_of_the_last_boot_does_not_keep_postgresql_from_starting(fresh_lab: Lab) -> None:
+    lab, name = fresh_lab, "azure-san"
+    # After a power failure the file is still there, and its number may be another program's of the same user.
+    script = (
+        "/opt/taskflow/bin/database stop\n"
+        "file=/var/lib/postgresql/15/main/postmaster.pid\n"
+        "pgrep -o -u postgres pgbackrest >$file && chown postgres $file && chmod 600 $file\n"
+        "/opt/taskflow/bin/database boot\n"
+    )
+    done = lab.ssh(name, ["sudo", "-n", "sh", "-es"], stdin=script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lab.psql(name, "SELECT pg_is_in_recovery()") == "t"
+
+
 def test_a_frozen_primary_answers_nothing_and_goes_on_when_it_is_thawed(fresh_lab: Lab) -> None:
     lab, name = fresh_lab, "xneelo-jnb"
     before = boot_id(lab, name)
