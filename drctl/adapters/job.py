@@ -70,10 +70,10 @@ def probe(
             killed.append(Killed(gone=False, detail="its shell had not begun"))
             return
         _, group, start = envelope.first
-        killed.append(_try_to_end(transport, f"drctl_stop {{token}} {group} {start} {KILL_GRACE_S}", become))
+        killed.append(_try_to_end(transport, f"stop {{token}} {group} {start} {KILL_GRACE_S}", become))
 
     began = time.monotonic()
-    call = f"drctl_probe {token} {shell_quote(feed)}"
+    call = f"probe {token} {shell_quote(feed)}"
     sent = _send(transport, call, become, envelope, Limit(timeout_s=timeout_s, overdue=overdue))
     duration_s = time.monotonic() - began
     if isinstance(sent, CommandResult):
@@ -103,8 +103,8 @@ def job(
     """
     token = secrets.token_hex(16)
     envelope = Envelope(token, output, last_line=True)
-    work = f'drctl_work "$@" {script_digest(command)} {shell_quote(script)}\n'
-    call = f"drctl_job {shell_quote(directory)} {token} 0 0 {shell_quote(_part('worker.sh') + work)}"
+    work = f'drctl_work "$@" {script_digest(command)} {shell_quote(script)} whole\n'
+    call = f"job {shell_quote(directory)} {token} 0 0 {shell_quote(_part('worker.sh') + work)}"
     killed: list[Killed] = []
 
     def overdue() -> None:
@@ -156,7 +156,7 @@ def kill(transport: Transport, *, directory: str, become: str | None) -> Command
 
 
 def _kill_call(directory: str, reason: Literal["timeout", "kill"]) -> str:
-    return f"drctl_kill {shell_quote(directory)} {{token}} {reason} {KILL_GRACE_S}"
+    return f"kill {shell_quote(directory)} {{token}} {reason} {KILL_GRACE_S}"
 
 
 def _try_to_end(transport: Transport, call: str, become: str | None) -> Killed:
@@ -192,7 +192,7 @@ def _send(
 
 
 def _send_raw(transport: Transport, call: str, become: str | None, envelope: Envelope, limit: Limit) -> Exchanged:
-    text = encode(f"{_part('job.sh')}\n{call}\n")
+    text = encode(f"{_part('job.sh')}\ndrctl {call} whole\n")
     return transport.exchange(text, become=become, take=envelope.take, limit=limit)
 
 

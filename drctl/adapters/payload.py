@@ -23,9 +23,9 @@ def shell_quote(value: str) -> str:
 def script_text(command: ShellCommand, secrets: Mapping[str, str]) -> str:
     """The text for the standard input of ``sh -s``.
 
-    ``secrets`` are the resolved values of ``command.secrets``. The script goes through ``eval`` so that it is read
-    whole before it begins and has an empty standard input: a command in it that reads its input would otherwise eat
-    the rest of the script.
+    ``secrets`` are the resolved values of ``command.secrets``. The script goes through ``eval``, on a line of its own,
+    so that it is read whole before it begins, and has an empty standard input: a command in it that reads its input
+    would otherwise eat the rest of the script.
 
     Raises:
         PayloadError: when a name is not a shell variable's, or a value holds a NUL byte.
@@ -38,7 +38,8 @@ def script_text(command: ShellCommand, secrets: Mapping[str, str]) -> str:
         # environment of every program that the script starts.
         lines.append(f"unset {_name(name)}; {name}={_value(name, value)}")
     lines.append(" ".join(["set --", *(_value("a word", word) for word in command.words)]))
-    lines.append(f"eval {_value('the script', command.script)} </dev/null")
+    lines.append(f"drctl_script={_value('the script', command.script)}")
+    lines.append('eval "unset drctl_script; $drctl_script" </dev/null')
     return "\n".join(lines) + "\n"
 
 

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from drctl.adapters import job as jobs
 from drctl.adapters.job import job_directory
-from drctl.engine.ports import Ending, JobName
+from drctl.adapters.payload import script_text
+from drctl.adapters.transport import Exchanged, Limit, Take
+from drctl.engine.ports import Ending, JobName, ShellCommand
 from tests.contract.conftest import Ear, Way, new_name
-from tests.contract.sshd import wait_until
 
 WAITS = 'echo begun; echo x >>"$effects"; while [ ! -e "$go" ]; do sleep 0.05; done; echo done; exit 42'
 
@@ -282,13 +284,7 @@ def test_starters_that_are_killed_at_any_moment_have_one_effect(way: Way, effect
     """The shell that starts a job is killed again and again, a little later each time; the job happens once."""
     if way.endpoint is not None:
         pytest.skip("the shell is the same; killing it here reaches it at any moment")
-    from drctl.adapters.job import _part
-    from drctl.adapters.payload import encode, script_digest, script_text, shell_quote
-    from drctl.engine.ports import ShellCommand
-
     command = ShellCommand(script='echo x >>"$effects"; exit 42', variables={"effects": str(effects.file)})
-    text = script_text(command, {})
-    work = _part("worker.sh") + f'drctl_work "$@" {script_digest(command)} {shell_quote(text)}\n'
     environment = way.commands._local._environment  # type: ignore[attr-defined]
     dice = random.Random(1)
     for _ in range(25):
@@ -296,7 +292,6 @@ def test_starters_that_are_killed_at_any_moment_have_one_effect(way: Way, effect
         before = effects.count
         starters = []
         for _ in range(2):
-            call = f"drctl_job {shell_quote(job_directory(name, ''))} {uuid.uuid4().hex} 0 0 {shell_quote(work)}"
             starter = subprocess.Popen(
                 ["sh", "-s"],
                 stdin=subprocess.PIPE,
@@ -306,7 +301,7 @@ def test_starters_that_are_killed_at_any_moment_have_one_effect(way: Way, effect
                 start_new_session=True,
             )
             assert starter.stdin is not None
-            starter.stdin.write(encode(f"{_part('job.sh')}\n{call}\n"))
+            starter.stdin.write(starting_text(command, name))
             starter.stdin.close()
             starters.append(starter)
         try:
@@ -323,23 +318,43 @@ def test_starters_that_are_killed_at_any_moment_have_one_effect(way: Way, effect
 def test_a_text_that_came_in_part_does_nothing(way: Way, effects: Effects) -> None:
     if way.endpoint is not None:
         pytest.skip("the shell is the same; here the text can be cut at any place")
-    from drctl.adapters.job import _part
-    from drctl.adapters.payload import encode, script_digest, script_text, shell_quote
-    from drctl.engine.ports import ShellCommand
-
-    command = ShellCommand(script='echo x >>"$effects"', variables={"effects": str(effects.file)}, words=("it's",))
-    work = _part("worker.sh") + f'drctl_work "$@" {script_digest(command)} {shell_quote(script_text(command, {}))}\n'
-    call = f"drctl_job {shell_quote(str(effects.name))} {uuid.uuid4().hex} 0 0 {shell_quote(work)}\n"
-    text = encode(f"{_part('job.sh')}\n{call}")
+    # Cut in the middle, this script still does the first half of what it is for.
+    command = ShellCommand(
+        script="echo x >>\"$effects\" 'it' && rm -rf \"$effects\" 'is'",
+        variables={"effects": str(effects.file)},
+        words=("it's",),
+    )
+    text = starting_text(command, effects.name)
     environment = way.commands._local._environment  # type: ignore[attr-defined]
+    begin = text.rindex(b"\ndrctl ")
+    awkward = [
+        at for at in range(begin, len(text)) if text[at - 1 : at] in (b"'", b"\\", b"\n") or text[at : at + 1] == b"'"
+    ]
     dice = random.Random(2)
-    last = len(text.rstrip(b"\n")) - 1  # without the quote that ends the last word
-    for cut in [last, last - 1, last - 2, *(dice.randrange(last) for _ in range(40))]:
+    last = len(text.rstrip()) - 1
+    for cut in sorted({at for at in awkward if at <= last} | {last, *(dice.randrange(last) for _ in range(40))}):
         subprocess.run(["sh", "-s"], input=text[:cut], env=environment, capture_output=True, check=False)
-        assert effects.count == 0, cut
-        assert not (way.directory(effects.name) / "claim").exists()
+        assert effects.count == 0, text[:cut][-40:]
+        assert not (way.directory(effects.name) / "claim").exists(), text[:cut][-40:]
     subprocess.run(["sh", "-s"], input=text, env=environment, capture_output=True, check=True)
-    wait_until("it has happened", lambda: effects.count == 1)
+    assert (way.directory(effects.name) / "rc").exists()
+
+
+def starting_text(command: ShellCommand, name: JobName) -> bytes:
+    """What is sent to start a job, as it leaves here."""
+    sent: list[bytes] = []
+
+    class Recording:
+        label = "nowhere"
+
+        def exchange(self, text: bytes, *, become: str | None, take: Take, limit: Limit) -> Exchanged:
+            sent.append(text)
+            return Exchanged(status=None)
+
+    jobs.job(
+        Recording(), command, script_text(command, {}), directory=job_directory(name, ""), timeout_s=1, output=Ear()
+    )
+    return sent[0]
 
 
 @pytest.mark.parametrize("step", ["a/b", "..", "a b", "é", "a'b\n", "$(x)", "-n", "."])

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # drctl, on the host: runs probes, starts durable jobs or attaches to them, and ends them.
 #
-# Sent on standard input to "sh -s", with one call of drctl_probe, drctl_job or drctl_kill as its last line. Nothing
-# of it runs before the last line has come whole, so a connection that dies while this is sent has no effect.
+# Sent on standard input to "sh -s", with one call of drctl as its last line. That line ends with the word "whole", and
+# nothing is done without it: a connection may die anywhere in the text, and half a script is a script too.
 #
 # A job lives in ${XDG_STATE_HOME:-~/.local/state}/drctl/jobs/NAME, and stays there across reboots:
 #   claim    "boot-id pid start-ticks token epoch sha256": whose it is. It is made with ln (link(2)), which is atomic
@@ -271,4 +271,13 @@ drctl_kill() {
     else
         drctl_say left "$members"
     fi
+}
+
+# drctl ACTION ARGUMENTS... whole
+drctl() {
+    for last; do :; done
+    [ "$last" = whole ] || return 1
+    action=$1
+    shift
+    "drctl_$action" "$@"
 }

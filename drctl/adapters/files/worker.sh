@@ -5,8 +5,9 @@
 # Sent through a pipe to "setsid sh -s -- JOB TOKEN", with a call of drctl_work as the last line. It has no terminal,
 # no pipe and no connection that could end it. Its standard output takes one word back: started or attached.
 
-# drctl_work JOB TOKEN SHA256 SCRIPT
+# drctl_work JOB TOKEN SHA256 SCRIPT whole
 drctl_work() {
+    [ "$5" = whole ] || return 1
     job=$1
     token=$2
     umask 077
