@@ -18,6 +18,7 @@ from drctl.adapters.network import OperatorNetwork
 from drctl.adapters.outputs import OutputStore, Recorder
 from drctl.adapters.redact import Redactor
 from drctl.adapters.secrets import SecretResolver
+from drctl.adapters.transfer import HostFiles
 from drctl.cli.settings import Settings, controller, operator, pairs
 from drctl.engine.conduct import Conductor
 from drctl.engine.perform import World
@@ -172,6 +173,7 @@ def _conduct(
             network=OperatorNetwork(),
             outputs=_Outputs(OutputStore(settings.outputs, redactor), screen),
             clock=clock,
+            files=HostFiles(),
             stopping=signals.stopping,
         )
         conductor = Conductor(

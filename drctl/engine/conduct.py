@@ -85,8 +85,8 @@ class Conductor:
                 case Attempt():
                     self._start(decision)
                     moved = True
-                case Skip(target=target, who=who, why=why):
-                    self._record(StepSkipped(step=target.step, host=target.host, who=who, why=why))
+                case Skip(target=target, who=who, why=why, simulated=simulated):
+                    self._record(StepSkipped(step=target.step, host=target.host, who=who, why=why, simulated=simulated))
                     moved = True
                 case Ask():
                     self._ask(decision)

@@ -15,7 +15,7 @@ from datetime import datetime
 from drctl.engine.state import RunState, Target, TargetState, targets_of, tolerated
 from drctl.engine.values import fill, number_of
 from drctl.model.events import Act, Ended, Outcome, PersonAsked, Question
-from drctl.model.plan import Approval, Mode, OnFailure, Section, Stage, Step
+from drctl.model.plan import Approval, Manual, Mode, OnFailure, Section, Stage, Step
 from drctl.model.units import format_duration
 
 IDEMPOTENT_RUNS = 3  # an idempotent step in doubt is run this often before a person is asked
@@ -37,6 +37,7 @@ class Skip:
     target: Target
     who: str
     why: str
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,16 @@ def _preconditions(state: RunState, now: datetime) -> tuple[Decision, ...]:
 def _steps(state: RunState, now: datetime) -> tuple[Decision, ...]:
     if state.abort or state.given_up:
         return (_BUSY,) if state.in_flight else ()
+    if state.rolling_back:
+        return (_BUSY,) if state.in_flight else _rollback(state, now)
+    if state.fallen_back:
+        return _section(state, Section.FALLBACK, now, go_on_after_failure=False)
     return _section(state, Section.STEPS, now, go_on_after_failure=False)
+
+
+def _rollback(state: RunState, now: datetime) -> tuple[Decision, ...]:
+    """The undos of what was begun, the latest first; one that fails does not keep the others from their turn."""
+    return _section(state, Section.ROLLBACK, now, go_on_after_failure=True)
 
 
 def _always(state: RunState, now: datetime) -> tuple[Decision, ...]:
@@ -101,9 +111,12 @@ def _always(state: RunState, now: datetime) -> tuple[Decision, ...]:
 def _finish(state: RunState) -> Finish:
     if state.abort:
         return Finish(ended=Ended.ABORTED, why=state.abort)
-    broken = [s.id for s in state.the_plan.steps() if failed(state, s)]
-    if broken:
-        return Finish(ended=Ended.FAILED, why=", ".join(broken))
+    left_behind = Section.STEPS if state.fallen_back and not state.rolling_back else None
+    stages = [stage for stage in state.the_plan.stages if stage.section is not left_behind]
+    broken = [s.id for stage in stages for s in stage.steps if failed(state, s)]
+    if broken or state.rolling_back:
+        why = ", ".join(broken) or "it was rolled back"
+        return Finish(ended=Ended.FAILED, why=why)
     return Finish(ended=Ended.DONE)
 
 
@@ -119,7 +132,7 @@ _BUSY = Later(at=datetime.max)
 def _section(state: RunState, section: Section, now: datetime, *, go_on_after_failure: bool) -> tuple[Decision, ...]:
     """The decisions of the first stage that is not over; (_BUSY,) while it only waits for what is in flight."""
     for stage in state.the_plan.stages:
-        if stage.section is not section:
+        if stage.section is not section or not any(_concerns(state, s) for s in stage.steps):
             continue
         if all(state.step_outcome(s) is not None for s in stage.steps):
             broken = [s for s in stage.steps if failed(state, s)]
@@ -130,26 +143,42 @@ def _section(state: RunState, section: Section, now: datetime, *, go_on_after_fa
     return ()
 
 
+def _concerns(state: RunState, step: Step) -> bool:
+    """An undo concerns only a step that was begun and not merely left out."""
+    if step.undoes is None:
+        return True
+    undone = state.the_plan.step(step.undoes)
+    return any(state.target(t).attempts > 0 for t in targets_of(undone))
+
+
 def _after_failure(state: RunState, step: Step) -> tuple[Decision, ...]:
-    """The stage is over and broken: abort goes to ``always``, the rest is a pause or a question."""
-    target = next(t for t in targets_of(step) if _broken(step, state.target(t)))
-    known = state.target(target)
+    """The stage is over and broken: abort goes to ``always``, all else is a question with a default answer."""
     if step.on_failure is OnFailure.ABORT:
         return ()
+    target = next(t for t in targets_of(step) if _broken(step, state.target(t)))
+    known = state.target(target)
     facts = (known.detail, *((known.errors.tail[-2000:],) if known.errors else ()))
-    return (
-        Ask(
-            question=PersonAsked(
-                question=Question.FAILED,
-                step=step.id,
-                host=target.host,
-                prompt=f"{name_of(state, step)}: failed" + (f" on {target.host}" if target.host else ""),
-                facts=tuple(f for f in facts if f),
-                answers=("retry", "skip", "pause", "abort"),
-                unattended="pause" if step.on_failure is OnFailure.PAUSE else "abort",
-            )
-        ),
+    where = f" on {target.host}" if target.host else ""
+    answers = [
+        "retry",
+        "skip",
+        *(["fallback"] if not state.fallen_back and state.the_plan.steps(Section.FALLBACK) else []),
+        *(["rollback"] if state.the_plan.steps(Section.ROLLBACK) else []),
+        "pause",
+        "abort",
+    ]
+    wanted = {OnFailure.PAUSE: "pause", OnFailure.FALLBACK: "fallback", OnFailure.ROLLBACK: "rollback"}
+    unattended = wanted.get(step.on_failure, "abort")
+    question = PersonAsked(
+        question=Question.FAILED,
+        step=step.id,
+        host=target.host,
+        prompt=f"{name_of(state, step)}: failed{where}",
+        facts=tuple(f for f in facts if f),
+        answers=tuple(answers),
+        unattended=unattended if unattended in answers else "abort",
     )
+    return (Ask(question=question),)
 
 
 def _broken(step: Step, known: TargetState) -> bool:
@@ -166,11 +195,18 @@ def _stage(state: RunState, stage: Stage, now: datetime) -> tuple[Decision, ...]
 
 
 def _step(state: RunState, step: Step, now: datetime) -> Iterator[Decision]:
+    room = step.max_parallel or len(targets_of(step))
+    room -= sum(1 for t in targets_of(step) if state.target(t).in_flight is not None)
     for target in targets_of(step):
         known = state.target(target)
         if known.outcome is not None or known.in_flight is not None:
             continue
-        yield _target(state, step, target, known, now)
+        decision = _target(state, step, target, known, now)
+        if isinstance(decision, Attempt):
+            if room <= 0:
+                continue
+            room -= 1
+        yield decision
 
 
 def _target(state: RunState, step: Step, target: Target, known: TargetState, now: datetime) -> Decision:
@@ -178,19 +214,48 @@ def _target(state: RunState, step: Step, target: Target, known: TargetState, now
         return Attempt(target=target, act=Act.VERIFY, attempt=known.attempts)
     if known.doubt:
         return _settle(state, step, target, known)
-    if step.unless_proved and state.proved(step.unless_proved):
-        return Skip(target=target, who="drctl", why=f"{step.unless_proved} is proved already")
+    left_out = _left_out(state, step, target)
+    if left_out is not None:
+        return left_out
     if step.unless is not None and known.done_already is None:
         return Attempt(target=target, act=Act.UNLESS, attempt=known.attempts)
     if known.done_already:
         return Skip(target=target, who="drctl", why="it is done already: its unless-probe says so")
-    if step.requires and not state.proved(step.requires):
+    if step.requires and state.mode is not Mode.CHECK and not state.proved(step.requires):
         return Ask(question=_override(state, step))
     if isinstance(step.action, Approval):
         return _approval(state, step, step.action, target)
+    if isinstance(step.action, Manual):
+        return Ask(question=_manual(state, step, step.action))
     if known.not_before is not None and now < known.not_before:
         return Later(at=known.not_before)
     return Attempt(target=target, act=Act.RUN, attempt=known.attempts + 1)
+
+
+def _left_out(state: RunState, step: Step, target: Target) -> Skip | None:
+    """A step that is not for this run, and why; None when it is."""
+    if step.modes and state.mode not in step.modes:
+        return Skip(target=target, who="drctl", why=f"only in the modes {', '.join(step.modes)}")
+    for name, wanted in step.when:
+        found = state.value(name)
+        if found != wanted:
+            shown = "not known" if found is None else found
+            return Skip(target=target, who="drctl", why=f"only when {name} is {wanted}, and it is {shown}")
+    if step.unless_proved and state.proved(step.unless_proved):
+        return Skip(target=target, who="drctl", why=f"{step.unless_proved} is proved already")
+    if state.mode is Mode.CHECK and not step.read_only:
+        return Skip(target=target, who="drctl", why="check mode runs read-only steps only", simulated=True)
+    return None
+
+
+def _manual(state: RunState, step: Step, action: Manual) -> PersonAsked:
+    return PersonAsked(
+        question=Question.MANUAL,
+        step=step.id,
+        prompt=fill(action.prompt, state.values),
+        answers=("done", "failed", "pause"),
+        unattended="pause",
+    )
 
 
 def _settle(state: RunState, step: Step, target: Target, known: TargetState) -> Decision:
@@ -233,8 +298,6 @@ def _override(state: RunState, step: Step) -> PersonAsked:
 
 
 def _approval(state: RunState, step: Step, action: Approval, target: Target) -> Decision:
-    if state.mode is Mode.CHECK:
-        return Skip(target=target, who="drctl", why="nobody is asked in check mode")
     if action.only_if_above is not None:
         name, limit = action.only_if_above
         found = number_of(state.values[name])

@@ -55,7 +55,7 @@ def fold(state: RunState, event: ev.Event) -> RunState:
             known = state.target(target)
             skipped = replace(
                 known,
-                outcome=Outcome.SKIPPED,
+                outcome=Outcome.SIMULATED if body.simulated else Outcome.SKIPPED,
                 who=body.who,
                 why=body.why,
                 started_at=known.started_at or event.at,
@@ -232,13 +232,21 @@ def _answered(state: RunState, body: ev.PersonAnswered, at: datetime) -> RunStat
         case _, "abort":
             if not body.who:
                 return replace(state, given_up=True)
+            if body.question is Question.FAILED:
+                state = _with(state, target, replace(over, outcome=Outcome.FAILED))
             return replace(state, abort=f"{body.who}: {body.why}".rstrip(": "))
-        case Question.APPROVAL, "yes":
+        case Question.FAILED, "fallback":
+            return replace(state, fallen_back=f"{body.who or 'the runbook'}: {body.step} failed {body.why}".strip())
+        case Question.FAILED, "rollback":
+            return replace(state, rolling_back=f"{body.who or 'the runbook'}: {body.step} failed {body.why}".strip())
+        case (Question.APPROVAL, "yes") | (Question.MANUAL, "done"):
             step = state.the_plan.step(body.step)
             return _over(state, step, target, replace(over, outcome=Outcome.SUCCEEDED), at)
         case Question.APPROVAL, _:
             state = replace(state, abort=f"{body.who} declined {body.step}: {body.why}".rstrip(": "))
             return _with(state, target, replace(over, outcome=Outcome.FAILED, reason=Reason.DECLINED))
+        case Question.MANUAL, "failed":
+            return _with(state, target, replace(over, outcome=Outcome.FAILED, detail=f"{body.who}: {body.why}"))
         case Question.OVERRIDE, "override":
             fact = state.the_plan.step(body.step).requires or ""
             return replace(state, overrides=(*state.overrides, Override(fact=fact, who=body.who, why=body.why)))

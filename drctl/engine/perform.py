@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drctl.engine.decide import Attempt
 from drctl.engine.ports import (
@@ -16,6 +16,7 @@ from drctl.engine.ports import (
     CommandResult,
     CommandRunner,
     Ending,
+    Files,
     JobName,
     Network,
     NetworkAnswer,
@@ -25,7 +26,7 @@ from drctl.engine.ports import (
 from drctl.engine.state import RunState
 from drctl.engine.values import capture, fill
 from drctl.model.events import Act, AttemptFinished, Outcome, Output, Reason
-from drctl.model.plan import Approval, Endpoint, Http, Shell, Step, Tcp, Wait
+from drctl.model.plan import Approval, Endpoint, Http, Manual, Shell, Step, Tcp, Transfer, Wait
 
 SETTLE_WINDOW_S = 120.0  # how long a host that cannot be reached is asked again what became of a job
 SETTLE_EVERY_S = 3.0
@@ -39,6 +40,7 @@ class World:
     network: Network
     outputs: Outputs
     clock: Clock
+    files: Files
     stopping: Callable[[], bool] = lambda: False
 
 
@@ -107,25 +109,13 @@ def _held_to_its_word(step: Step, end: _End) -> tuple[_End, dict[str, str]]:
         return end, capture(step.captures, text)
     except ValueError as error:
         # The command itself did succeed, so trying it again would change nothing but the number of times it ran.
-        return _End(
-            outcome=Outcome.FAILED,
-            reason=Reason.CAPTURE,
-            detail=f"it ran, but its output is not what capture expects: {error}",
-            exit_code=end.exit_code,
-            output=end.output,
-            errors=end.errors,
-        ), {}
+        why = f"it ran, but its output is not what capture expects: {error}"
+        return replace(end, outcome=Outcome.FAILED, reason=Reason.CAPTURE, detail=why), {}
 
 
 def _unexpected(end: _End, wanted: str, text: str) -> _End:
-    return _End(
-        outcome=Outcome.FAILED,
-        reason=Reason.EXPECTATION,
-        detail=f"it printed {text.strip()[:200]!r}, and {wanted!r} was expected",
-        exit_code=end.exit_code,
-        output=end.output,
-        errors=end.errors,
-    )
+    why = f"it printed {text.strip()[:200]!r}, and {wanted!r} was expected"
+    return replace(end, outcome=Outcome.FAILED, reason=Reason.EXPECTATION, detail=why)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +151,10 @@ class _Doer:
             case Wait(seconds=seconds):
                 self._sleep(seconds)
                 return _End(outcome=Outcome.SUCCEEDED)
-            case Approval():
-                raise AssertionError("an approval is asked by the loop, and never performed")
+            case Transfer() as order:
+                return self._transfer(order)
+            case Approval() | Manual():
+                raise AssertionError("a person is asked by the loop, and nothing is performed")
 
     def _probe(self, shell: Shell, timeout_s: float) -> _End:
         recorder = self.world.outputs.recorder(self.attempt.target)
@@ -172,7 +164,7 @@ class _Doer:
         output, errors = recorder.close()
         end = _end_of(result, output, errors)
         if end.outcome is Outcome.IN_DOUBT:  # it changes nothing, so there is nothing to be in doubt about
-            return _End(outcome=Outcome.FAILED, reason=end.reason, detail=end.detail, output=output, errors=errors)
+            return replace(end, outcome=Outcome.FAILED)
         return end
 
     def _job(self, shell: Shell) -> _End:
@@ -187,9 +179,24 @@ class _Doer:
         output, errors = recorder.close()
         return _end_of(result, output, errors)
 
+    def _transfer(self, order: Transfer) -> _End:
+        """Repeatable by nature, so a broken one is a failure that may be retried, and never a doubt."""
+        assert self.endpoint is not None  # noqa: S101 - the plan gives a transfer its host
+        values = self.state.values
+        filled = replace(order, local=fill(order.local, values), remote=fill(order.remote, values))
+        recorder = self.world.outputs.recorder(self.attempt.target)
+        result = self.world.files.transfer(
+            self.endpoint, filled, become=self.step.become, timeout_s=self.step.timeout_s, output=recorder
+        )
+        output, errors = recorder.close()
+        end = _end_of(result, output, errors)
+        return replace(end, outcome=Outcome.FAILED) if end.outcome is Outcome.IN_DOUBT else end
+
     def _settle(self) -> _End:
         """Attach to the job of that name. A job that never began begins now: the name is still claimed once only."""
         shell = self.step.action
+        if isinstance(shell, Transfer):
+            return self._transfer(shell)
         if not isinstance(shell, Shell):
             return _End(
                 outcome=Outcome.IN_DOUBT,
@@ -229,12 +236,7 @@ class _Doer:
         values = self.state.values
         match request:
             case Http():
-                filled = Http(
-                    url=fill(request.url, values),
-                    method=request.method,
-                    expect_status=request.expect_status,
-                    expect_json=request.expect_json,
-                )
+                filled = replace(request, url=fill(request.url, values))
                 answer = self.world.network.http(filled, timeout_s=timeout_s)
             case Tcp():
                 answer = self.world.network.tcp(request, timeout_s=timeout_s)
@@ -292,22 +294,18 @@ def _only_used(secrets: Mapping[str, str], script: str) -> dict[str, str]:
 
 
 def _end_of(result: CommandResult, output: Output | None, errors: Output | None) -> _End:
-    if result.ending is Ending.FINISHED:
-        good = result.exit_code == 0
-        return _End(
-            outcome=Outcome.SUCCEEDED if good else Outcome.FAILED,
-            reason=None if good else Reason.EXIT_CODE,
-            detail=result.detail if good else (result.detail or f"exit code {result.exit_code}"),
-            exit_code=result.exit_code,
-            attached=result.attached,
-            output=output,
-            errors=errors,
-        )
-    outcome, reason = _BY_ENDING[result.ending]
+    detail, reason = result.detail, None
+    if result.ending is not Ending.FINISHED:
+        outcome, reason = _BY_ENDING[result.ending]
+    elif result.exit_code == 0:
+        outcome = Outcome.SUCCEEDED
+    else:
+        outcome, reason = Outcome.FAILED, Reason.EXIT_CODE
+        detail = detail or f"exit code {result.exit_code}"
     return _End(
         outcome=outcome,
         reason=reason,
-        detail=result.detail,
+        detail=detail,
         exit_code=result.exit_code,
         attached=result.attached,
         output=output,

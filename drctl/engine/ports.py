@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from drctl.engine.state import RunState, Target
 from drctl.model.events import Body, Event, Output, PersonAsked
-from drctl.model.plan import Endpoint, Http, Tcp
+from drctl.model.plan import Endpoint, Http, Tcp, Transfer
 
 Stream = Literal["stdout", "stderr"]
 
@@ -101,6 +101,20 @@ class CommandRunner(Protocol):
 
     def close(self) -> None:
         """Let the connections go. Running jobs go on."""
+        ...
+
+
+class Files(Protocol):
+    """Moves files between the operator's machine and hosts. A transfer may be repeated: it goes on where it broke."""
+
+    def transfer(
+        self, endpoint: Endpoint, order: Transfer, *, become: str | None, timeout_s: float, output: OutputSink
+    ) -> CommandResult:
+        """Send or fetch the file, compare its sha256 at both ends, and print one line about it to the output.
+
+        The file appears under its own name only when it is whole and right. FINISHED with exit code 0 when it is;
+        with another when the file is not there, does not fit or has the wrong sum (said on stderr); else as a command.
+        """
         ...
 
 

@@ -89,6 +89,8 @@ class RunState:
     pause: bool = False
     abort: str = ""  # who aborted, and why
     given_up: bool = False  # a step failed and nobody was there to decide
+    fallen_back: str = ""  # why the fallback's steps took over
+    rolling_back: str = ""  # why what was done is being undone
     messengers_failed: tuple[str, ...] = ()
     ended: ev.Ended | None = None
     ended_why: str = ""
@@ -108,6 +110,11 @@ class RunState:
     @property
     def mode(self) -> Mode:
         return self.the_plan.mode
+
+    def value(self, name: str) -> str | None:
+        """A captured value, else an input's; None when there is neither."""
+        given = {v.name: v.text for v in self.the_plan.inputs}
+        return self.values.get(name, given.get(name))
 
     def target(self, target: Target) -> TargetState:
         """What is known of a target; a new one when nothing is."""

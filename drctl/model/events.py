@@ -51,8 +51,9 @@ class Reason(StrEnum):
 class Question(StrEnum):
     """What a person is asked."""
 
-    APPROVAL = "approval"  # answers: yes, no
-    FAILED = "failed"  # answers: retry, skip, pause, abort
+    APPROVAL = "approval"  # answers: yes, no, pause
+    MANUAL = "manual"  # answers: done, failed, pause
+    FAILED = "failed"  # answers: retry, skip, fallback and rollback where there are such, pause, abort
     IN_DOUBT = "in_doubt"  # answers: succeeded, run_again, pause, abort
     OVERRIDE = "override"  # answers: override, pause, abort (a required fact is not proved)
 
@@ -142,6 +143,7 @@ class StepSkipped:
     host: str
     who: str
     why: str
+    simulated: bool = False  # it would have run in another mode: never counted as done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,8 @@ class Section(StrEnum):
 
     PRECONDITIONS = "preconditions"
     STEPS = "steps"
+    FALLBACK = "fallback"  # the steps of the runbook that takes over when this one cannot go on
+    ROLLBACK = "rollback"  # the undos of the steps, the last step's first
     ALWAYS = "always"
 
 
@@ -37,6 +39,8 @@ class OnFailure(StrEnum):
     ABORT = "abort"
     CONTINUE = "continue"
     PAUSE = "pause"
+    ROLLBACK = "rollback"
+    FALLBACK = "fallback"
 
 
 class OnUnreachable(StrEnum):
@@ -143,7 +147,30 @@ class Wait:
     seconds: float
 
 
-Action = Shell | Http | Tcp | Approval | Wait
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manual:
+    """A person does it, and says that it is done."""
+
+    kind: Literal["manual"] = "manual"
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """A file between the operator's machine and a host, resumed where it broke off, its sha256 compared at the end.
+
+    ``put`` sends ``local`` to ``remote``; ``get`` fetches ``remote`` to ``local``. ``${name}`` stands in both.
+    ``sha256`` is what the file must have; without it the two ends are compared with each other.
+    """
+
+    kind: Literal["transfer"] = "transfer"
+    direction: Literal["put", "get"]
+    local: str
+    remote: str
+    sha256: str | None = None
+
+
+Action = Shell | Http | Tcp | Approval | Wait | Manual | Transfer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +235,10 @@ class Step:
     requires: str | None = None  # a fact without which this step does not start
     unless_proved: str | None = None  # a fact that makes this step needless: a second fence after the first held
     failure_hint: str = ""  # what to type when this step says no
+    when: tuple[tuple[str, str], ...] = ()  # (value's name, text that it must be); all of them, or the step is left out
+    modes: tuple[Mode, ...] = ()  # the modes in which it runs; empty is all
+    max_parallel: int | None = None  # how many hosts at once; None is all
+    undoes: str | None = None  # in the rollback: the step that this one undoes
     digest: str = ""
 
 

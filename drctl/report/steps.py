@@ -11,7 +11,7 @@ from drctl.engine.state import RunState, Target, TargetState, targets_of
 from drctl.engine.values import fill
 from drctl.model import events as ev
 from drctl.model.events import Act, Event, Outcome
-from drctl.model.plan import Approval, Endpoint, Http, Shell, Step, Tcp, Variable, Wait
+from drctl.model.plan import Approval, Endpoint, Http, Manual, Shell, Step, Tcp, Transfer, Variable, Wait
 from drctl.model.units import format_duration
 from drctl.report.facts import AttemptRow, Command, Given, HostRow, OutputRow, StepRow
 from drctl.report.verdict import outcome_of
@@ -132,6 +132,11 @@ def _said(state: RunState, step: Step) -> _Said:
             return _Said(fill(approval.prompt, state.values))
         case Wait() as wait:
             return _Said(f"wait {format_duration(wait.seconds)}")
+        case Manual() as manual:
+            return _Said(fill(manual.prompt, state.values))
+        case Transfer() as transfer:
+            ends = fill(transfer.local, state.values), fill(transfer.remote, state.values)
+            return _Said(f"{transfer.direction} {ends[0]} {'to' if transfer.direction == 'put' else 'from'} {ends[1]}")
 
 
 def _command(state: RunState, step: Step, endpoint: Endpoint | None) -> Command:

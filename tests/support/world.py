@@ -29,6 +29,7 @@ from drctl.model.plan import (
     Stage,
     Step,
     Tcp,
+    Transfer,
 )
 
 START = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
@@ -212,6 +213,16 @@ class FakeNetwork:
         return self._next(f"{request.address}:{request.port}")
 
 
+class FakeFiles:
+    """Every transfer succeeds."""
+
+    def transfer(
+        self, endpoint: Endpoint, order: Transfer, *, become: str | None, timeout_s: float, output: OutputSink
+    ) -> CommandResult:
+        output("stdout", f"{order.local} {order.remote}".encode())
+        return exits(0)
+
+
 class MemoryRecorder:
     def __init__(self) -> None:
         self.streams = {"stdout": b"", "stderr": b""}
@@ -259,7 +270,9 @@ class Bench:
     listeners: list[object] = field(default_factory=list)
 
     def conductor(self, *, die_after: int | None = None) -> Conductor:
-        world = World(commands=self.hosts, network=self.network, outputs=MemoryOutputs(), clock=self.clock)
+        world = World(
+            commands=self.hosts, network=self.network, outputs=MemoryOutputs(), clock=self.clock, files=FakeFiles()
+        )
         return Conductor(
             journal=MemoryJournal(self.clock, self.events, die_after=die_after),
             world=world,
