@@ -182,6 +182,8 @@ def _open(route: Route, timings: Timings, closing: contextlib.ExitStack) -> Fabr
         raise _Passing(f"{where} does not speak SSH: {error or 'it hung up'}; nothing was sent") from error
     except OSError as error:
         raise _Passing(f"{where} hung up: {error.strerror or error}; nothing was sent") from error
+    finally:
+        keys.close()
     if not fabric.transport.is_authenticated():
         raise Refused(f"{where} wants more than a key from {route.user}, and drctl has nobody to ask: nothing was sent")
     return fabric

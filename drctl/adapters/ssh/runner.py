@@ -72,16 +72,19 @@ class SshTransport:
                 route = route_to(self._endpoint)
                 self._login = route.user
                 connection = connect(route, self._timings)
+                try:
+                    # Before other threads see it: they could take all the sessions that the host allows on it.
+                    channel = connection.open_session()
+                except paramiko.ChannelException as error:
+                    connection.close()
+                    raise Refused(
+                        f"{self.label} lets us in and opens no session: {error.text}; nothing was sent"
+                    ) from error
+                except _GONE as error:
+                    connection.close()
+                    raise Unreachable(f"{self.label} hung up as soon as it was reached: nothing was sent") from error
                 self._connections = [*self._connections, connection]
-            try:
-                return connection, connection.open_session()
-            except paramiko.ChannelException as error:
-                raise Refused(
-                    f"{self.label} lets us in and opens no session: {error.text}; nothing was sent"
-                ) from error
-            except _GONE as error:
-                self._drop(connection)
-                raise Unreachable(f"{self.label} hung up as soon as it was reached: nothing was sent") from error
+                return connection, channel
 
     def _channel_of_open(self, tried: set[int]) -> tuple[Connection, paramiko.Channel] | None:
         for connection in self._connections:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import paramiko
 from paramiko.agent import AgentKey
@@ -18,6 +18,7 @@ from paramiko.auth_strategy import AuthSource, AuthStrategy, InMemoryPrivateKey
 from drctl.adapters.ssh.hosts import Route
 from drctl.adapters.transport import Refused
 
+_AGENT_TIMEOUT_S = 30.0  # a person may have to touch a key, or say yes
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -97,6 +98,13 @@ class OurKeys(AuthStrategy):
         self._route = route
         self.notes: list[str] = []
         self.tried = 0
+        self._agent: _Agent | None = None
+
+    def close(self) -> None:
+        """Hang up on the agent."""
+        if self._agent is not None:
+            self._agent.close()
+            self._agent = None
 
     def get_sources(self) -> Iterator[AuthSource]:
         """The keys, one after the other; one that cannot be used leaves a note for the error message."""
@@ -126,7 +134,7 @@ class OurKeys(AuthStrategy):
             return None
         try:
             return paramiko.PKey.from_path(path)
-        except paramiko.PasswordRequiredException:
+        except (paramiko.PasswordRequiredException, TypeError):  # TypeError: how cryptography says it
             self.notes.append(f"{path} has a passphrase and is not in the agent (ssh-add {path})")
         except Exception as error:  # each key type has exceptions of its own; the next key may do
             self.notes.append(f"{path} cannot be read ({error or type(error).__name__})")
@@ -136,25 +144,29 @@ class OurKeys(AuthStrategy):
         if self._route.agent is None:
             return ()
         try:
-            return tuple(_agent(self._route.agent).get_keys())
+            self._agent = _Agent(self._route.agent)
+            return self._agent.get_keys()
         except (OSError, paramiko.SSHException) as error:
             self.notes.append(f"the agent at {self._route.agent} does not answer ({error})")
             return ()
 
 
-def _agent(path: str) -> Any:
+class _Agent(paramiko.agent.AgentSSH):
     """An agent at a path. Paramiko's own class looks at SSH_AUTH_SOCK only, and so misses IdentityAgent."""
-    import socket
 
-    class AgentAt(paramiko.agent.AgentSSH):
-        def __init__(self) -> None:
-            super().__init__()
-            connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(10)
-            connection.connect(path)
-            self._connect(connection)  # type: ignore[attr-defined]
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(_AGENT_TIMEOUT_S)
+        try:
+            self._socket.connect(path)
+            self._connect(self._socket)  # type: ignore[attr-defined]
+        except BaseException:
+            self._socket.close()
+            raise
 
-    return AgentAt()
+    def close(self) -> None:
+        self._socket.close()
 
 
 def _public_blob(path: Path) -> bytes | None:
