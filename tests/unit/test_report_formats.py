@@ -15,8 +15,8 @@ from tests.support import sample_runs as samples
 
 TOP_KEYS = (
     "format made_at run_id mode watermark headline ongoing ended ended_why exit_code exit_meaning runbook title "
-    "service service_title sla reason truths next_commands rto rpo yearly_budget_used unprotected timezone clock elapsed "
-    "sessions decisions proofs deviations limits steps inputs runbook_source inventory_source plan_digest "
+    "service service_title sla reason truths next_commands rto rpo yearly_budget_used unprotected timezone clock "
+    "elapsed sessions decisions proofs deviations limits steps inputs runbook_source inventory_source plan_digest "
     "drctl_version chain"
 )
 

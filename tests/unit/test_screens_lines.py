@@ -139,11 +139,12 @@ def test_the_journal_s_chain_can_be_checked_from_ndjson(tmp_path_factory: pytest
         assert hashlib.sha256(canonical(found).encode()).hexdigest() == sha256
 
 
-class FakeTerminal(io.StringIO):
+class FakeStream(io.StringIO):
     encoding = "utf-8"  # type: ignore[assignment]
+    terminal = False
 
     def isatty(self) -> bool:
-        return True
+        return self.terminal
 
 
 @pytest.mark.parametrize(
@@ -160,9 +161,17 @@ class FakeTerminal(io.StringIO):
     ],
 )
 def test_choose(terminal: bool, environ: dict[str, str], options: dict[str, bool], name: str) -> None:
-    stream = FakeTerminal() if terminal else io.StringIO()
+    stream = FakeStream()
+    stream.terminal = terminal
     screen = choose(stdout=io.StringIO(), stderr=stream, environ=environ, clock=SystemClock(), **options)
     assert screen.name == name
+
+
+def test_a_terminal_without_utf_8_gets_lines() -> None:
+    stream = FakeStream()
+    stream.terminal, stream.encoding = True, "iso-8859-1"  # type: ignore[misc]
+    screen = choose(stdout=io.StringIO(), stderr=stream, environ={"TERM": "xterm"}, clock=SystemClock())
+    assert screen.name == "lines"
 
 
 def test_what_an_encoding_does_not_know_is_escaped() -> None:

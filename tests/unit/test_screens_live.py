@@ -11,7 +11,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from drctl.engine.state import RunState, Target, fold, fold_all
+from drctl.engine.fold import fold, fold_all
+from drctl.engine.state import RunState, Target
 from drctl.model.events import Event
 from drctl.screens.live import LiveScreen
 from drctl.screens.picture import Scene, final_picture, live_picture
@@ -91,8 +92,15 @@ def test_more_time_than_expected_is_yellow() -> None:
 
 
 def test_an_rto_that_is_lost_is_red() -> None:
-    lines = plain(scene(samples.still_going(), after_s=4 * 3600))
-    assert "MISSED by" in lines[1]
+    def look(after_s: float) -> tuple[str, set[str]]:
+        line = live_picture(scene(samples.still_going(), after_s=after_s), width=80, height=24)[1]
+        return line.plain, {str(s.style) for s in line.spans if s.start <= 8 < s.end}
+
+    assert look(60) == (look(60)[0], {"bold green"})
+    assert look(3 * 3600)[1] == {"bold yellow"}
+    text, styles = look(4 * 3600)
+    assert "MISSED by" in text
+    assert styles == {"bold red"}
 
 
 def test_unprotected_is_shown_until_it_is_protected() -> None:
