@@ -102,7 +102,7 @@ def bound_problems(plan: Plan, runbook: Document[Runbook]) -> list[Diagnostic]:
 
 
 def _until_restored(plan: Plan) -> tuple[Stage, ...]:
-    counted = tuple(stage for stage in plan.stages if stage.section is not Section.ALWAYS)
+    counted = tuple(s for s in plan.stages if s.section in (Section.PRECONDITIONS, Section.STEPS))
     marking = [n for n, stage in enumerate(counted) if any(s.mark is Mark.SERVICE_RESTORED for s in stage.steps)]
     return counted[: marking[-1] + 1] if marking else counted
 

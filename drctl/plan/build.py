@@ -16,7 +16,7 @@ from drctl.plan.scope import Scope, built_in, variables
 from drctl.plan.steps import StepMaker
 from drctl.read.diagnostics import Diagnostic, errors, in_order, quoted, raise_on_problems
 from drctl.read.document import Document
-from drctl.read.lint_flow import captured_types
+from drctl.read.lint_flow import known_by_stage
 from drctl.read.suggest import did_you_mean, listed
 from drctl.read.template import fill, mentions
 from drctl.read.walk import Placed, placed_steps
@@ -104,7 +104,8 @@ def _make(
     words = HostWords(inventory=world, service=service, ssh_config=ssh_config_of(inventory))
     maker = StepMaker(runbook, chosen, words, scope, objectives)
     steps = list(placed_steps(runbook.value))
-    made = [(placed, maker.make(placed, frozenset(captured_types(steps, before=placed.stage)))) for placed in steps]
+    known = known_by_stage(steps)
+    made = [(placed, maker.make(placed, frozenset(known[placed.stage].captured))) for placed in steps]
     problems = [*_shadowed(runbook, inventory, service, scope), *maker.missing_role_problems(), *maker.problems]
     title = _title(runbook, scope, problems)
     if errors(problems):

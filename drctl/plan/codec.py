@@ -83,8 +83,30 @@ def canonical_json(value: Any) -> bytes:
 
 
 def digest(value: Any) -> str:
-    """sha256 of the canonical JSON, in hex."""
-    return hashlib.sha256(canonical_json(value)).hexdigest()
+    """sha256 of what the value says, in hex: members at their default are left out.
+
+    So a plan keeps its digest when a later drctl knows more members than the one that made it. A default is part of
+    the format therefore, and is never changed.
+    """
+    return hashlib.sha256(canonical_json(_said(value))).hexdigest()
+
+
+def _said(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: _said(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if field.name in ("kind", "type") or not _is_default(field, getattr(value, field.name))
+        }
+    if isinstance(value, tuple | list):
+        return [_said(item) for item in value]
+    return to_json(value)
+
+
+def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
+    if field.default_factory is not dataclasses.MISSING:
+        return bool(value == field.default_factory())
+    return field.default is not dataclasses.MISSING and bool(value == field.default)
 
 
 def plan_digest(plan: Plan) -> str:
@@ -94,7 +116,7 @@ def plan_digest(plan: Plan) -> str:
 
 def step_digest(step: Step) -> str:
     """Covers all that decides what the step does, and nothing that is only said about it."""
-    return digest({name: value for name, value in to_json(step).items() if name not in _NOT_IN_DIGEST})
+    return digest({name: value for name, value in _said(step).items() if name not in _NOT_IN_DIGEST})
 
 
 Reader = Callable[[Any], Any]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
 from drctl.model.runbook import Runbook
 from drctl.read.diagnostics import Diagnostic, Severity, quoted
@@ -15,26 +17,45 @@ from drctl.read.walk import Placed, script_parts, template_parts
 _COMPARABLE = {"number": ("int", "bytes", "duration"), "duration": ("duration",)}
 
 
-def captured_types(steps: Sequence[Placed], *, before: int | None = None) -> dict[str, str]:
-    """The captured names with their types, of the stages before that one, or of all."""
-    return {
-        name: kind
-        for placed in steps
-        if before is None or placed.stage < before
-        for name, kind in placed.step.capture.items()
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the steps of earlier stages have left behind: captured names with their types, and proved facts."""
+
+    captured: dict[str, str]
+    proved: frozenset[str]
+
+
+def known_by_stage(steps: Sequence[Placed]) -> dict[int, Known]:
+    """What is known when each stage begins; steps of one stage know nothing of each other."""
+    known: dict[int, Known] = {}
+    now = Known(captured={}, proved=frozenset())
+    for stage, group in groupby(steps, key=lambda placed: placed.stage):
+        known[stage] = now
+        beside = [placed.step for placed in group]
+        captured = {name: kind for step in beside for name, kind in step.capture.items()}
+        proved = {step.proves for step in beside if step.proves}
+        if captured or proved:
+            now = Known(captured={**now.captured, **captured}, proved=now.proved | proved)
+    return known
 
 
 def flow_problems(document: Document[Runbook], steps: Sequence[Placed]) -> Iterator[Diagnostic]:
     """What is used before it is there, or as what it is not."""
-    places = document.places
+    places, known = document.places, known_by_stage(steps)
+    capturing: dict[str, str] = {}
+    proving: dict[str, list[str]] = {}
+    for placed in steps:
+        for name in placed.step.capture:
+            capturing.setdefault(name, placed.step.id)
+        if placed.step.proves:
+            proving.setdefault(placed.step.proves, []).append(placed.step.id)
     yield from _captures(document, steps)
     for placed in steps:
-        earlier = captured_types(steps, before=placed.stage)
-        yield from _times(placed, places, earlier | placed.step.capture)
-        yield from _limit(document, placed, earlier)
-        yield from _facts(placed, places, steps)
-        yield from _too_early(placed, places, steps, frozenset(earlier))
+        before = known[placed.stage]
+        yield from _times(placed, places, before.captured | placed.step.capture)
+        yield from _limit(document, placed, before.captured)
+        yield from _facts(placed, places, before.proved, proving)
+        yield from _too_early(placed, places, before.captured, capturing)
     yield from _objectives(document, steps)
 
 
@@ -89,13 +110,14 @@ def _limit(document: Document[Runbook], placed: Placed, earlier: dict[str, str])
         )
 
 
-def _facts(placed: Placed, places: Places, steps: Sequence[Placed]) -> Iterator[Diagnostic]:
-    proved = {other.step.proves for other in steps if other.stage < placed.stage and other.step.proves}
+def _facts(
+    placed: Placed, places: Places, proved: frozenset[str], proving: Mapping[str, list[str]]
+) -> Iterator[Diagnostic]:
     for word in ("requires", "unless_proved"):
         fact = getattr(placed.step, word)
         if fact is None or fact in proved:
             continue
-        later = [other.step.id for other in steps if other.step.proves == fact]
+        later = proving.get(fact)
         hint = f"{listed(later)} proves it, but not before this step" if later else f"proved so far: {listed(proved)}"
         yield places.problem(
             (*placed.path, word), f"no earlier step proves {quoted(fact)}{did_you_mean(fact, proved)}", hint=hint
@@ -103,24 +125,27 @@ def _facts(placed: Placed, places: Places, steps: Sequence[Placed]) -> Iterator[
 
 
 def _too_early(
-    placed: Placed, places: Places, steps: Sequence[Placed], earlier: frozenset[str]
+    placed: Placed, places: Places, earlier: Mapping[str, str], capturing: Mapping[str, str]
 ) -> Iterator[Diagnostic]:
     """Names that only a later step captures, in scripts and in texts; unknown names wait for the inventory."""
-    later = {name: other.step.id for other in reversed(steps) for name in other.step.capture if name not in earlier}
+
+    def is_later(name: str) -> bool:
+        return name in capturing and name not in earlier
+
     for path, script in script_parts(placed):
         use = shell_use(script)
         for reference in use.references:
-            if reference.name in later and reference.name not in use.assigned and not reference.optional:
+            if is_later(reference.name) and reference.name not in use.assigned and not reference.optional:
                 line, column = line_and_column(script, reference.offset)
                 place = places.in_script(path, line, column, reference.name)
-                yield places.problem(path, _early(reference.name, later[reference.name]), place=place)
+                yield places.problem(path, _early(reference.name, capturing[reference.name]), place=place)
     for path, text in template_parts(placed):
         for mention in mentions(text):
             if mention.broken:
                 yield places.problem(path, mention.broken, place=places.within(path, mention.text))
-            elif mention.name in later:
+            elif is_later(mention.name):
                 place = places.within(path, mention.text)
-                yield places.problem(path, _early(mention.name, later[mention.name]), place=place)
+                yield places.problem(path, _early(mention.name, capturing[mention.name]), place=place)
 
 
 def _early(name: str, step: str) -> str:

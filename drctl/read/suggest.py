@@ -21,7 +21,9 @@ def closest(word: str, known: Iterable[str]) -> str | None:
         folded.setdefault(_fold(candidate), candidate)
     wanted = _fold(word)[:_LONGEST]
     near = difflib.get_close_matches(wanted, list(folded), n=5, cutoff=0.5)
-    slips, best = min(((_slips(wanted, candidate), candidate) for candidate in near), default=(_LONGEST, ""))
+    # Among equals the one with the same letters in another order is what was meant: jbn is jnb before it is dbn.
+    ranked = ((_slips(wanted, candidate), sorted(candidate) != sorted(wanted), candidate) for candidate in near)
+    slips, _, best = min(ranked, default=(_LONGEST, True, ""))
     return folded[best] if slips <= max(1, len(wanted) // 4) else None
 
 

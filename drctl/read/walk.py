@@ -54,7 +54,7 @@ class ScriptText(NamedTuple):
 def placed_steps(runbook: Runbook) -> Iterator[Placed]:
     """All steps, preconditions first and always last."""
     stage = 0
-    for section in Section:
+    for section in (Section.PRECONDITIONS, Section.STEPS, Section.ALWAYS):
         for position, entry in enumerate(getattr(runbook, section.value)):
             path: Path = (section.value, position)
             if isinstance(entry, ParallelText):

@@ -9,6 +9,7 @@ events and stops at the first that goes too deep.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -180,7 +181,7 @@ def _scalar(node: Node) -> Any:
     if len(text) <= _MAX_DIGITS and _FLOAT.fullmatch(text):
         real = WrittenFloat(text)
         real.written = text
-        return real
+        return real if math.isfinite(real) else text
     return text
 
 

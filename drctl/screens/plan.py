@@ -83,7 +83,7 @@ def _lines(plan: Plan) -> Iterator[Line]:
         if section not in spans:
             continue
         yield "", _PLAIN
-        yield f"{_TITLES[section]}  ({_span(spans[section])})", _HEAD
+        yield f"{_TITLES.get(section, section.value.upper())}  ({_span(spans[section])})", _HEAD
         for stage in plan.stages:
             if stage.section is not section:
                 continue
@@ -162,6 +162,9 @@ def _action(step: Step) -> Iterator[Line]:
             if approval.only_if_above is not None:
                 name, limit = approval.only_if_above
                 yield _row("only if", f"{name} is above {limit:g}"), _PLAIN
+        case other:
+            said = {name: value for name, value in to_json(other).items() if name != "kind" and value is not None}
+            yield _row(other.kind, one_line(", ".join(f"{name} {value}" for name, value in said.items()))), _PLAIN
 
 
 def _shell(label: str, shell: Shell) -> Iterator[Line]:
@@ -233,7 +236,7 @@ def _failing(step: Step, section: Section) -> str:
     elif section is Section.ALWAYS:
         said = "on failure: the other steps of always go on"
     else:
-        said = f"on failure: {_ON_FAILURE[step.on_failure]}"
+        said = f"on failure: {_ON_FAILURE.get(step.on_failure, step.on_failure.value)}"
     return said + ("; out of reach: the run goes on" if step.on_unreachable is OnUnreachable.CONTINUE else "")
 
 
