@@ -179,17 +179,17 @@ def _half_done(state: RunState, step: Step) -> bool:
 
 
 def next_commands(state: RunState) -> tuple[str, ...]:
-    """What to type next, the most useful first."""
+    """What to type next, the most useful first. A test holds each to the verbs that there are."""
     run, service = state.run_id, state.the_plan.service
     report = f"drctl report {run}"
     match state.ended:
         case None:
-            return (f"drctl watch {run}", f"drctl resume {run}", report)
+            return (f"drctl status {service}", f"drctl resume {run}", report)
         case Ended.PAUSED:
-            return (f"drctl resume {run}", f"drctl abort {run}", report)
+            return (f"drctl resume {run}", report)
         case Ended.DONE:
             unprotected = exercise(state) and Mark.SERVICE_RESTORED in state.clock and Mark.PROTECTED not in state.clock
-            return (report, f"drctl evidence {run}", *((f"drctl status {service}",) if unprotected else ()))
+            return (report, *((f"drctl status {service}",) if unprotected else ()))
         case Ended.NO_GO | Ended.FAILED | Ended.ABORTED:
             return (*hints(state), report)
 

@@ -21,10 +21,24 @@ POLL_S = 0.2
 class Terminal:
     """A terminal that can be asked. ``descriptor`` is read, ``stream`` is written to."""
 
-    def __init__(self, descriptor: int, stream: TextIO) -> None:
+    def __init__(self, descriptor: int, stream: TextIO, *, own: bool = False) -> None:
+        """``own``: both were opened for this, and ``close`` closes them."""
         self._descriptor = descriptor
         self._stream = stream
+        self._own = own
         self._pending = b""
+
+    def close(self) -> None:
+        """Let the terminal go."""
+        if self._own:
+            self._own = False
+            with suppress(OSError):
+                self._stream.close()
+            with suppress(OSError):
+                os.close(self._descriptor)
+
+    def __del__(self) -> None:
+        self.close()
 
     @property
     def columns(self) -> int:
@@ -78,4 +92,5 @@ def open_terminal() -> Terminal | None:
         if sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty():
             return Terminal(sys.stdin.fileno(), sys.stderr)
         return None
-    return Terminal(descriptor, os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace"))
+    stream = os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace")
+    return Terminal(descriptor, stream, own=True)

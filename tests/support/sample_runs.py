@@ -44,7 +44,8 @@ HOSTILE = (
     "<script>alert(1)</script> | a | table | cell |\n"
     "```\n# not a heading\n````\n`````\n"
     "right-to-left \u202eevil\u202c zero\u200bwidth\r\noverwritten\rby carriage return\x00\x08\n"
-    + "a line of three hundred characters " * 9
+    + "a line of three hundred characters "
+    * 9
 )
 _EVENT = TypeAdapter(Event)
 
@@ -84,7 +85,7 @@ def failover_plan(*, mode: Mode = Mode.REAL, sla: bool = True, rpo_s: float | No
                   endpoints=(STANDBY,), become="postgres", expect="t", read_only=True, expected_s=1.0),
             _step("standby-lag", "How far the standby has come", _shell("psql -AtF'\n' -f lag.sql"),
                   endpoints=(STANDBY,), become="postgres", read_only=True, expected_s=1.0, recovery_point="replayed_to",
-                  last_write="last_write", failure_hint="drctl restore acme",
+                  last_write="last_write", failure_hint="drctl run restore acme",
                   captures=(Capture(name="replayed_to", type=CaptureType.TIME),
                             Capture(name="last_write", type=CaptureType.TIME),
                             Capture(name="lag", type=CaptureType.DURATION))),
@@ -186,9 +187,7 @@ class Builder:
 
     def start(self, step: str, host: str = "", *, attempt: int = 1, act: Act = Act.RUN, gap_s: float = 0.1) -> Builder:
         job = f"{self.run_id}.{step}.{attempt}" if act is Act.RUN else ""
-        return self.add(
-            ev.AttemptStarted(step=step, host=host, attempt=attempt, act=act, job=job), after_s=gap_s
-        )
+        return self.add(ev.AttemptStarted(step=step, host=host, attempt=attempt, act=act, job=job), after_s=gap_s)
 
     def finish(
         self,
@@ -286,7 +285,7 @@ def _promote(run: Builder, out: str = "waiting for server to promote.... done\ns
     return run.finish("promote", "azure-db-1", took_s=0.4, act=Act.VERIFY, out="f\n")
 
 
-def _serve(run: Builder, out: str = "{\n  \"provisioningState\": \"Succeeded\"\n}\n") -> Builder:
+def _serve(run: Builder, out: str = '{\n  "provisioningState": "Succeeded"\n}\n') -> Builder:
     run.did("resize-standby", took_s=742.0, out=out)
     run.start("set-app-password", "azure-db-1").start("repoint-app", "azure-app-1", gap_s=0.0)
     run.finish("set-app-password", "azure-db-1", took_s=1.1, out="ALTER ROLE\nhunter2\n")
@@ -352,9 +351,7 @@ def in_doubt() -> list[Event]:
     run = Builder(failover_plan(), run_id="20261123-013104-acme-in-doubt").begin()
     _fence(_approve(_preconditions(run)))
     run.start("promote", "azure-db-1")
-    run.add(
-        ev.RunResumed(operator="sipho", controller="bastion-dbn", pid=99, interactive=True), after_s=312
-    )
+    run.add(ev.RunResumed(operator="sipho", controller="bastion-dbn", pid=99, interactive=True), after_s=312)
     run.start("promote", "azure-db-1", act=Act.SETTLE).finish(
         "promote", "azure-db-1", act=Act.SETTLE, took_s=10.0, outcome=Outcome.IN_DOUBT, reason=Reason.LOST,
         detail="the connection was lost while we waited for the job",

@@ -187,7 +187,22 @@ def test_truths_never_say_more_than_is_known() -> None:
 
 
 def test_a_no_go_names_what_to_do_instead() -> None:
-    assert summarise(samples.no_go()).next_commands[0] == "drctl restore acme"
+    assert summarise(samples.no_go()).next_commands[0] == "drctl run restore acme"
+
+
+@pytest.mark.parametrize("sample", samples.SAMPLES)
+def test_what_to_type_next_can_be_typed(sample: str) -> None:
+    from typer.main import get_command
+
+    from drctl.cli.main import app
+
+    verbs = get_command(app).commands  # type: ignore[attr-defined]
+    commands = summarise(samples.SAMPLES[sample]()).next_commands
+    assert commands
+    for command in commands:
+        program, verb, *_ = command.split()
+        assert program == "drctl"
+        assert verb in verbs
 
 
 def test_a_run_that_goes_on_says_so() -> None:

@@ -46,7 +46,7 @@ def test_lines_have_a_head_and_a_foot() -> None:
     assert "  objectives  RTO 4h 00m, RPO 24h 00m" in lines
     foot = lines[lines.index("REAL DONE: no objective was missed") :]
     assert "  RTO MET 33m 32s of 4h 00m" in foot
-    assert foot[-2] == "  next: drctl report 20261123-013104-acme-failover"
+    assert foot[-1] == "  next: drctl report 20261123-013104-acme-failover"
     assert any(line.startswith("  exit code 0: done") for line in foot)
 
 

@@ -148,7 +148,7 @@ def test_steps_side_by_side_share_the_output() -> None:
 def test_the_final_picture_has_all_steps_and_what_to_type() -> None:
     lines = [line.plain for line in final_picture(scene(samples.succeeded()), width=80)]
     assert sum("succeeded" in line for line in lines) == 12
-    assert lines[-2] == " next  drctl report 20261123-013104-acme-failover"
+    assert lines[-1] == " next  drctl report 20261123-013104-acme-failover"
 
 
 def test_the_svg_is_the_run_s_and_calls_nobody() -> None:
@@ -218,7 +218,7 @@ def test_the_terminal_is_given_back(terminal: Terminal) -> None:
     assert written.rindex(SHOW_CURSOR) > written.rindex("\x1b[?25l")
     after = written[written.index(BACK) :]
     assert "no objective was missed" in after
-    assert "drctl evidence" in after
+    assert "drctl report" in after
 
 
 def test_the_terminal_is_given_back_after_an_error(terminal: Terminal) -> None:
