@@ -62,7 +62,7 @@ WITNESSES = tuple(
 SERVICE_VARIABLES = (
     Variable(name="service", text="acme"),
     Variable(name="database", text="taskflow_acme"),
-    Variable(name="app_password", secret="file:/etc/drctl/acme.password"),  # noqa: S106 - a reference
+    Variable(name="app_password", secret="file:/etc/drctl/acme.password"),
 )
 
 
