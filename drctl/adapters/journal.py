@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -37,6 +37,15 @@ CREATE TABLE IF NOT EXISTS events (
     PRIMARY KEY (run_id, sequence)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS events_by_type ON events (type, run_id);
+CREATE TABLE IF NOT EXISTS requests (
+    id     INTEGER PRIMARY KEY,
+    run_id TEXT NOT NULL,
+    at     TEXT NOT NULL,
+    kind   TEXT NOT NULL CHECK (kind IN ('abort', 'approve')),
+    step   TEXT NOT NULL,
+    who    TEXT NOT NULL,
+    why    TEXT NOT NULL
+) STRICT;
 CREATE TRIGGER IF NOT EXISTS events_are_facts BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS events_stay BEFORE DELETE ON events
@@ -88,6 +97,17 @@ class RunHead:
     def is_open(self) -> bool:
         """Whether the run can still go on."""
         return not isinstance(self.last.body, RunEnded) or self.last.body.ended is Ended.PAUSED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a person at another terminal wants of a run. It becomes evidence as the event that follows from it."""
+
+    kind: Literal["abort", "approve"]
+    step: str
+    who: str
+    why: str
+    at: str
 
 
 class JournalFile:
@@ -153,15 +173,18 @@ class JournalFile:
         except sqlite3.Error as error:
             raise self._unusable(error) from None
 
-    def events(self, run_id: str) -> Iterator[Event]:
-        """The run's events in order, their chain checked on the way.
+    def events(self, run_id: str, *, after: int = 0) -> Iterator[Event]:
+        """The run's events in order, or those after a sequence number, their chain checked on the way.
 
         Raises:
             JournalError: at the first event that is not what it was when it was written, or that is missing.
         """
-        previous, expected = FIRST_PREVIOUS, 1
+        before = self._query("SELECT sha256 FROM events WHERE run_id=? AND sequence=?", run_id, after)
+        previous, expected = before[0][0] if before else FIRST_PREVIOUS, after + 1
         rows = self._query(
-            "SELECT sequence, at, body, previous, sha256 FROM events WHERE run_id=? ORDER BY sequence", run_id
+            "SELECT sequence, at, body, previous, sha256 FROM events WHERE run_id=? AND sequence>? ORDER BY sequence",
+            run_id,
+            after,
         )
         for sequence, at, body, told, sha256 in rows:
             right = digest_of(run_id=run_id, sequence=sequence, at=at, body=body, previous=told)
@@ -193,6 +216,23 @@ class JournalFile:
             previous=previous,
             sha256=sha256,
         )
+
+    def ask(self, run_id: str, request: Request) -> None:
+        """Leave a request for whoever conducts the run.
+
+        Raises:
+            JournalError: when it cannot be written.
+        """
+        row = (run_id, request.at, request.kind, request.step, request.who, request.why)
+        try:
+            self._db.execute("INSERT INTO requests (run_id, at, kind, step, who, why) VALUES (?,?,?,?,?,?)", row)
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
+
+    def requests(self, run_id: str) -> tuple[Request, ...]:
+        """All that was ever asked of the run, in order."""
+        rows = self._query("SELECT kind, step, who, why, at FROM requests WHERE run_id=? ORDER BY id", run_id)
+        return tuple(Request(kind=kind, step=step, who=who, why=why, at=at) for kind, step, who, why, at in rows)
 
     def run_ids(self) -> tuple[str, ...]:
         """All the runs, the newest first."""

@@ -24,6 +24,7 @@ NoInput = Annotated[bool, typer.Option("--no-input", help="Ask nothing; what nee
 Json = Annotated[bool, typer.Option("--json", help="Events as NDJSON on standard output.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Plain lines in place of the live screen.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Render everything, connect to nothing.")]
+Check = Annotated[bool, typer.Option("--check", help="Connect, and run the read-only steps only.")]
 Approve = Annotated[
     list[str] | None, typer.Option("--approve", metavar="STEP=REASON", help="Approve a step beforehand.")
 ]
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command("failover")(failover)
     app.command("run")(run)
+    app.command("check")(check)
 
 
 def failover(
@@ -51,6 +53,7 @@ def failover(
     json: Json = False,
     plain: Plain = False,
     dry_run: DryRun = False,
+    check: Check = False,
     approve: Approve = None,
     override: Override = None,
 ) -> int:
@@ -79,6 +82,7 @@ def failover(
         json=json,
         plain=plain,
         dry_run=dry_run,
+        check=check,
         approve=approve or [],
         override=override or [],
     )
@@ -99,6 +103,7 @@ def run(
     json: Json = False,
     plain: Plain = False,
     dry_run: DryRun = False,
+    check: Check = False,
     approve: Approve = None,
     override: Override = None,
 ) -> int:
@@ -119,7 +124,43 @@ def run(
         json=json,
         plain=plain,
         dry_run=dry_run,
+        check=check,
         approve=approve or [],
         override=override or [],
+    )
+    return order.carry_out(context.obj)
+
+
+def check(
+    context: typer.Context,
+    runbook: Annotated[str, typer.Argument(metavar="RUNBOOK", help="A name in runbooks/, or a file.")],
+    service: Service,
+    inventory: Inventory = None,
+    inputs: Inputs = None,
+    json: Json = False,
+    plain: Plain = False,
+) -> int:
+    """Run the read-only steps of a runbook on the real hosts, and nothing else: would it work tonight?
+
+    Exit code 7 when a precondition says no-go, 1 when another read-only step fails.
+
+    Example: drctl check readiness taskflow-demo
+    """
+    order = Order(
+        runbook=runbook,
+        service=service,
+        inventory=inventory,
+        inputs=inputs or [],
+        outage_started="",
+        detected="",
+        reason="check",
+        yes=True,
+        no_input=True,
+        json=json,
+        plain=plain,
+        dry_run=False,
+        check=True,
+        approve=[],
+        override=[],
     )
     return order.carry_out(context.obj)

@@ -33,6 +33,7 @@ class Order:
     json: bool
     plain: bool
     dry_run: bool
+    check: bool
     approve: list[str]
     override: list[str]
 
@@ -55,8 +56,9 @@ class Order:
         manner = self._manner(plan)
         now = SystemClock().now()
         given = self._given(now)
-        self._refuse_a_second_run(settings, plan)
-        if not self._confirmed(plan, manner):
+        if not self.check:
+            self._refuse_a_second_run(settings, plan)
+        if not self.check and not self._confirmed(plan, manner):
             raise DrctlError("not begun", state="nothing was connected or changed", exit_code=ExitCode.ABORTED)
         run_id = new_run_id(now, plan.service)
         return start(settings, plan, manner, run_id=run_id, given=given, reason=self.reason)
@@ -71,7 +73,7 @@ class Order:
             service=self.service,
             inventory=self.inventory,
             inputs=pairs("--input", self.inputs),
-            mode=Mode.PLAN if self.dry_run else Mode.REAL,
+            mode=Mode.PLAN if self.dry_run else Mode.CHECK if self.check else Mode.REAL,
             version=__version__,
         )
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import FrameType
 
 from drctl.adapters.clock import SystemClock
 from drctl.adapters.commands import Commands
@@ -19,13 +16,16 @@ from drctl.adapters.outputs import OutputStore, Recorder
 from drctl.adapters.redact import Redactor
 from drctl.adapters.secrets import SecretResolver
 from drctl.adapters.transfer import HostFiles
+from drctl.cli.requests import DecidedElsewhere, Requests
 from drctl.cli.settings import Settings, controller, operator, pairs
+from drctl.cli.signals import Signals
 from drctl.engine.conduct import Conductor
 from drctl.engine.perform import World
+from drctl.engine.ports import Person
 from drctl.engine.state import RunState, Target
 from drctl.errors import UsageError
 from drctl.model.events import Body, MessengerFailed, RunResumed, RunStarted, StopRequested
-from drctl.model.plan import Approval, Plan
+from drctl.model.plan import Approval, Mode, Plan
 from drctl.read.suggest import did_you_mean
 from drctl.report.verdict import exit_code
 from drctl.screens.base import Screen
@@ -33,8 +33,6 @@ from drctl.screens.choose import choose
 from drctl.screens.prompt import TerminalPerson
 from drctl.screens.terminal import Terminal, open_terminal
 from drctl.screens.unattended import UnattendedPerson
-
-_SIGNALS: dict[int, str] = {signal.SIGINT: "SIGINT", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,38 +94,6 @@ class _Outputs:
         return recorder
 
 
-class Signals:
-    """The first signal stops after the current step; the second leaves at once, and the remote job goes on."""
-
-    def __init__(self) -> None:
-        self.conductor: Conductor | None = None
-        self.stop: str = ""
-
-    def stopping(self) -> bool:
-        return bool(self.stop)
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._came) for number in _SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _came(self, number: int, frame: FrameType | None) -> None:
-        if self.stop:
-            # Every intent is in the journal already, so there is nothing to tidy but the terminal.
-            os.write(2, b"\x1b[?25h\ndrctl left at once. What was sent goes on; next: drctl resume\n")
-            os._exit(143 if number != signal.SIGINT else 130)
-        self.stop = _SIGNALS[number]
-        if self.conductor is not None:
-            how = self.stop
-            self.conductor.inbox.put(StopRequested(by=operator(), how=how))  # type: ignore[arg-type]
-        if number != signal.SIGHUP:
-            os.write(2, b"\nstopping after the current step; again to leave at once\n")
-
-
 def start(settings: Settings, plan: Plan, manner: Manner, *, run_id: str, given: tuple[Body, ...], reason: str) -> int:
     """Begin a run of this plan, and carry it to its end or a pause; the exit code."""
     from drctl.plan.codec import plan_digest
@@ -148,6 +114,19 @@ def go_on(settings: Settings, state: RunState, manner: Manner) -> int:
     """Take up a run that was paused or whose drctl died; the exit code."""
     first = RunResumed(operator=operator(), controller=controller(), pid=os.getpid(), interactive=manner.interactive)
     return _conduct(settings, state.the_plan, manner, run_id=state.run_id, state=state, bodies=(first,))
+
+
+def give_up(settings: Settings, state: RunState, manner: Manner, *, why: str) -> int:
+    """Abort a run that nobody conducts: end its jobs, do what must always be done; the exit code.
+
+    Raises:
+        LockedError: when somebody does conduct it.
+    """
+    bodies = (
+        RunResumed(operator=operator(), controller=controller(), pid=os.getpid(), interactive=False),
+        StopRequested(by=f"{operator()}: {why}", how="abort"),
+    )
+    return _conduct(settings, state.the_plan, manner, run_id=state.run_id, state=state, bodies=bodies)
 
 
 def _conduct(
@@ -176,12 +155,14 @@ def _conduct(
             files=HostFiles(),
             stopping=signals.stopping,
         )
+        requests = Requests(journal, run_id)
         conductor = Conductor(
             journal=journal.writer(run_id, now=clock.now, redact=redactor.clean_text),
             world=world,
-            person=_person(manner, screen, signals),
+            person=_person(manner, screen, signals, requests),
             state=state,
             listeners=[screen],
+            mailbox=requests,
         )
         signals.conductor = conductor
         stack.enter_context(signals.installed())
@@ -199,11 +180,22 @@ def _begin(screen: Screen, stack: ExitStack, conductor: Conductor) -> None:
 
 
 def _lock(settings: Settings, plan: Plan, run_id: str, now: datetime) -> AbstractContextManager[None]:
+    if plan.mode is Mode.CHECK:
+        return nullcontext()  # it changes nothing, and must never stand in the way of a recovery
     return service_lock(settings.locks, plan.service, run_id=run_id, who=operator(), now=now)
 
 
-def _person(manner: Manner, screen: Screen, signals: Signals) -> UnattendedPerson:
+def _person(manner: Manner, screen: Screen, signals: Signals, requests: Requests) -> Person:
+    elsewhere = DecidedElsewhere(requests)
     asked = None
     if manner.terminal is not None:
-        asked = TerminalPerson(manner.terminal, suspended=screen.suspended, stopping=signals.stopping, who=operator())
-    return UnattendedPerson(approvals=manner.approvals, overrides=manner.overrides, who=operator(), otherwise=asked)
+        asked = TerminalPerson(
+            manner.terminal,
+            suspended=screen.suspended,
+            stopping=lambda: signals.stopping() or elsewhere.came(),
+            who=operator(),
+        )
+    elsewhere.here = UnattendedPerson(
+        approvals=manner.approvals, overrides=manner.overrides, who=operator(), otherwise=asked
+    )
+    return elsewhere

@@ -15,8 +15,8 @@ from queue import Empty, SimpleQueue
 
 from drctl.engine.decide import Ask, Attempt, Finish, Later, Skip, decide
 from drctl.engine.fold import fold
-from drctl.engine.perform import Interrupted, World, perform
-from drctl.engine.ports import Journal, Listener, Person
+from drctl.engine.perform import Interrupted, World, end_job, perform
+from drctl.engine.ports import Journal, Listener, Mailbox, Person
 from drctl.engine.state import RunState, Target
 from drctl.errors import DrctlError, ExitCode
 from drctl.model.events import (
@@ -57,7 +57,9 @@ class Conductor:
     state: RunState = field(default_factory=RunState)
     listeners: list[Listener] = field(default_factory=list)
     inbox: SimpleQueue[Message] = field(default_factory=SimpleQueue)
-    working: set[Target] = field(default_factory=set)
+    working: dict[Target, Attempt] = field(default_factory=dict)
+    mailbox: Mailbox | None = None
+    looked_s: float = 0.0  # monotonic: when the mailbox was last looked into
 
     def conduct(self, *first: Body) -> RunState:
         """Write the first events (started or resumed, points that were given), then go on to the end or a pause.
@@ -67,7 +69,7 @@ class Conductor:
             DrctlError: with ExitCode.BUG when nothing is decided and nothing is under way.
         """
         for body in first:
-            self._record(body)
+            self._take(body)
         while self.state.ended is None:
             wake = self._act()
             if wake is not None and self.state.ended is None:
@@ -115,7 +117,7 @@ class Conductor:
     def _start(self, attempt: Attempt) -> None:
         target = attempt.target
         self._record(AttemptStarted(step=target.step, host=target.host, attempt=attempt.attempt, act=attempt.act))
-        self.working.add(target)
+        self.working[target] = attempt
         threading.Thread(
             target=self._work, args=(attempt, self.state), name=f"{target.step}@{target.host}", daemon=True
         ).start()
@@ -155,6 +157,7 @@ class Conductor:
         )
 
     def _await(self, wake: datetime) -> None:
+        self._look_into_the_mailbox()
         now = self.world.clock.now()
         try:
             message = self.inbox.get(timeout=min(TICK_S, max(0.0, (wake - now).total_seconds())))
@@ -162,11 +165,35 @@ class Conductor:
             self._tell(lambda listener: listener.tick(self.world.clock.now()))
             return
         if isinstance(message, AttemptFinished):
-            self.working.discard(Target(message.step, message.host))
+            self.working.pop(Target(message.step, message.host), None)
         if isinstance(message, _Left):
-            self.working.discard(message.target)
+            self.working.pop(message.target, None)
             return
-        self._record(message)
+        self._take(message)
+
+    def _look_into_the_mailbox(self) -> None:
+        now_s = self.world.clock.monotonic()
+        if self.mailbox is None or now_s - self.looked_s < TICK_S:
+            return
+        self.looked_s = now_s
+        stop = self.mailbox.stop()
+        if stop is not None and self.state.stop is None:
+            self._take(stop)
+
+    def _take(self, body: Body) -> None:
+        """Write a message down, and do what an abort needs done at once."""
+        self._record(body)
+        if isinstance(body, StopRequested) and body.how == "abort":
+            for attempt in self.working.values():
+                # The thread that waits for the job sees its end, and writes it.
+                threading.Thread(target=end_job, args=(attempt, self.state, self.world), daemon=True).start()
+            for target, known in self.state.targets.items():
+                if known.doubt and target not in self.working:
+                    attempt = Attempt(target=target, act=Act.SETTLE, attempt=known.attempts)
+                    self._record(
+                        AttemptStarted(step=target.step, host=target.host, attempt=attempt.attempt, act=Act.SETTLE)
+                    )
+                    self._record(end_job(attempt, self.state, self.world))
 
     def _record(self, body: Body) -> None:
         event = self.journal.append(body)

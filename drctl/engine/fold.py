@@ -184,7 +184,7 @@ def _ran(step: Step, known: TargetState, body: ev.AttemptFinished, at: datetime)
 
 def _may_retry(step: Step, body: ev.AttemptFinished) -> bool:
     """A refusal does not get better by asking again, and an answer of a person is an answer."""
-    return body.reason not in (Reason.REFUSED, Reason.DECLINED, Reason.NOBODY)
+    return body.reason not in (Reason.REFUSED, Reason.DECLINED, Reason.NOBODY, Reason.ABORTED)
 
 
 def _over(state: RunState, step: Step, target: Target, known: TargetState, at: datetime) -> RunState:

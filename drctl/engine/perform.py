@@ -100,6 +100,27 @@ def perform(attempt: Attempt, state: RunState, world: World) -> AttemptFinished:
     )
 
 
+def end_job(attempt: Attempt, state: RunState, world: World) -> AttemptFinished:
+    """End what an attempt may have left running on its host, and say whether that is certain."""
+    step = state.the_plan.step(attempt.target.step)
+    endpoint = next((e for e in step.endpoints if e.host == attempt.target.host), None)
+    where = None if isinstance(step.action, Shell) and step.action.local else endpoint
+    name = JobName(run_id=state.run_id, step_id=step.id, attempt=attempt.attempt)
+    result = world.commands.kill(where, name=name, become=step.become)
+    certain = result.ending is Ending.FINISHED and result.exit_code == 0
+    return AttemptFinished(
+        step=step.id,
+        host=attempt.target.host,
+        attempt=attempt.attempt,
+        act=Act.SETTLE,
+        outcome=Outcome.FAILED if certain else Outcome.IN_DOUBT,
+        reason=Reason.ABORTED,
+        detail="its process group was ended by an abort; what it had begun is half done"
+        if certain
+        else f"an abort could not end it: {result.detail}",
+    )
+
+
 def _held_to_its_word(step: Step, end: _End) -> tuple[_End, dict[str, str]]:
     """Compare a success with what the step promised to print."""
     text = end.output.tail if end.output else ""

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 from drctl.engine.state import RunState, Target
-from drctl.model.events import Body, Event, Output, PersonAsked
+from drctl.model.events import Body, Event, Output, PersonAsked, StopRequested
 from drctl.model.plan import Endpoint, Http, Tcp, Transfer
 
 Stream = Literal["stdout", "stderr"]
@@ -204,4 +204,12 @@ class Listener(Protocol):
 
     def tick(self, now: datetime) -> None:
         """About once a second, so that clocks move while nothing else happens."""
+        ...
+
+
+class Mailbox(Protocol):
+    """What people at other terminals want of this run."""
+
+    def stop(self) -> StopRequested | None:
+        """An abort that has been asked for since the last look."""
         ...

@@ -45,6 +45,7 @@ class Reason(StrEnum):
     EXPECTATION = "expectation"  # it ran, and its output or answer was not what was expected
     DECLINED = "declined"  # a person said no
     NOBODY = "nobody"  # a person was needed and none was there
+    ABORTED = "aborted"  # its process group was ended by an abort
     CAPTURE = "capture"  # its output could not be read as the type that was promised
 
 

@@ -1,0 +1,150 @@
+"""People at other terminals: ``drctl abort``, ``drctl approve`` and ``drctl watch``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drctl.cli.failover import Json, Plain
+from drctl.cli.settings import Settings, operator
+from drctl.errors import ExitCode, LockedError, UsageError
+
+if TYPE_CHECKING:
+    from drctl.adapters.journal import JournalFile
+    from drctl.engine.state import RunState
+
+Run = Annotated[str, typer.Argument(metavar="[RUN]", help="The run's id, or its end; else the newest open one.")]
+Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it goes into the report.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command("watch")(watch)
+    app.command("abort")(abort)
+    app.command("approve")(approve)
+
+
+def _open_run(settings: Settings, journal: JournalFile, run: str) -> RunState:
+    """The state of the run that is meant.
+
+    Raises:
+        UsageError: when no run is open, or this one is over.
+    """
+    from drctl.cli.open_runs import open_run, state_of
+    from drctl.model.events import Ended
+
+    run_id = run or open_run(settings, None)
+    if run_id is None:
+        raise UsageError("no run is open", state="this command changed nothing", hint="drctl runs")
+    state = state_of(journal, journal.find(run_id))
+    if state.ended not in (None, Ended.PAUSED):
+        raise UsageError(
+            f"the run {state.run_id} is over: {state.ended}",
+            state="this command changed nothing",
+            hint=f"drctl report {state.run_id}",
+        )
+    return state
+
+
+def abort(context: typer.Context, run: Run = "", reason: Why = "") -> int:
+    """Give a run up: end what runs on the hosts, do what must always be done, and say what is left half done.
+
+    A run in another terminal hears of it within a second; one that is paused or dead is ended here.
+
+    Example: drctl abort 4f2a --reason "the data centre is back"
+    """
+    from drctl.adapters.clock import SystemClock
+    from drctl.adapters.journal import Request
+    from drctl.cli.session import Manner, give_up
+
+    settings: Settings = context.obj
+    if not reason:
+        raise UsageError(
+            "an abort needs a reason", state="this command changed nothing", hint='drctl abort --reason "…"'
+        )
+    journal = settings.journal()
+    try:
+        state = _open_run(settings, journal, run)
+        try:
+            return give_up(settings, state, Manner(plain=True), why=reason)
+        except LockedError:
+            # Somebody conducts it: they do it, and this terminal only asks.
+            now = SystemClock().now().isoformat(timespec="seconds")
+            journal.ask(state.run_id, Request(kind="abort", step="", who=operator(), why=reason, at=now))
+    finally:
+        journal.close()
+    typer.echo(f"asked the run {state.run_id} to abort; to follow it: drctl watch {state.run_id}", err=True)
+    return ExitCode.DONE
+
+
+def approve(
+    context: typer.Context,
+    step: Annotated[str, typer.Argument(metavar="STEP", help="The approval step.")],
+    run: Run = "",
+    reason: Why = "",
+) -> int:
+    """Approve a step of a run from another terminal.
+
+    A run that asks at its own terminal goes on at once; one that is paused goes on with drctl resume.
+
+    Example: drctl approve approve-the-loss 4f2a --reason "the client agreed, INC-4711"
+    """
+    from drctl.adapters.clock import SystemClock
+    from drctl.adapters.journal import Request
+    from drctl.model.plan import Approval
+    from drctl.read.suggest import did_you_mean
+
+    settings: Settings = context.obj
+    if not reason:
+        raise UsageError("an approval needs a reason", hint=f'drctl approve {step} --reason "…"')
+    journal = settings.journal()
+    try:
+        state = _open_run(settings, journal, run)
+        steps = {s.id for s in state.the_plan.steps() if isinstance(s.action, Approval)}
+        if step not in steps:
+            raise UsageError(
+                f"the run {state.run_id} has no approval step {step}{did_you_mean(step, steps)}",
+                state="this command changed nothing",
+                hint=f"drctl report {state.run_id}",
+            )
+        now = SystemClock().now().isoformat(timespec="seconds")
+        journal.ask(state.run_id, Request(kind="approve", step=step, who=operator(), why=reason, at=now))
+    finally:
+        journal.close()
+    typer.echo(f"approved; when the run is paused: drctl resume {state.run_id}", err=True)
+    return ExitCode.DONE
+
+
+def watch(context: typer.Context, run: Run = "", json: Json = False, plain: Plain = False) -> int:
+    """Follow a run live from another terminal. Read-only; Ctrl-C leaves the run alone.
+
+    Example: drctl watch
+    """
+    from drctl.adapters.clock import SystemClock
+    from drctl.engine.fold import fold
+    from drctl.engine.state import RunState
+    from drctl.report.verdict import exit_code
+    from drctl.screens.choose import choose
+
+    settings: Settings = context.obj
+    journal, clock = settings.journal(), SystemClock()
+    try:
+        run_id = journal.find(run or None)
+        state, seen = RunState(), 0
+        screen = choose(
+            stdout=sys.stdout, stderr=sys.stderr, environ=os.environ, clock=clock, as_json=json, plain=plain
+        )
+        with screen:
+            while state.ended is None:
+                for event in journal.events(run_id, after=seen):
+                    state, seen = fold(state, event), event.sequence
+                    screen.on_event(event, state)
+                screen.tick(clock.now())
+                if state.ended is None:
+                    clock.sleep(0.5)
+        return int(exit_code(state))
+    finally:
+        journal.close()
