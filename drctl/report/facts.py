@@ -236,6 +236,7 @@ class Summary:
     sla: bool
     reason: str
     truths: tuple[str, ...]
+    hints: tuple[str, ...]  # what the runbook says to do about the steps that failed
     next_commands: tuple[str, ...]
     rto: Objective
     rpo: Objective

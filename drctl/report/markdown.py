@@ -78,8 +78,8 @@ def _objectives(found: Summary) -> Iterator[str]:
     )  # fmt: skip
     if found.rpo.note:
         yield f"- {markdown(found.rpo.note)}"
-    if found.yearly_budget_used is not None:
-        yield f"- {markdown(words.budget(found.yearly_budget_used))}"
+    if used := words.budget(found):
+        yield f"- {markdown(used)}"
     if found.unprotected is not None:
         until = found.unprotected.until
         since = format_instant(found.unprotected.since)
@@ -92,6 +92,9 @@ def _objectives(found: Summary) -> Iterator[str]:
     yield ""
     yield "Next:"
     yield ""
+    yield from (f"- {markdown(hint)}" for hint in found.hints)
+    if found.hints:
+        yield ""
     yield fenced("\n".join(found.next_commands), "sh")
     yield ""
 

@@ -53,6 +53,7 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None) -> Summar
         sla=plan.sla,
         reason=state.reason,
         truths=verdict.truths(state),
+        hints=verdict.hints(state),
         next_commands=verdict.next_commands(state),
         rto=rto,
         rpo=rpo,

@@ -40,6 +40,8 @@ class _Writer:
         for truth in self.summary.truths:
             yield from self._item(truth)
         yield from self._section("Next")
+        for hint in self.summary.hints:
+            yield from self._item(hint)
         yield from (f"  {one_line(command)}" for command in self.summary.next_commands)
         yield from self._clock()
         yield from self._elapsed()
@@ -88,8 +90,8 @@ class _Writer:
             for text in (reading.basis, reading.note):
                 if text:
                     yield from self._wrapped(text, indent="      ")
-        if found.yearly_budget_used is not None:
-            yield from self._wrapped(words.budget(found.yearly_budget_used))
+        if used := words.budget(found):
+            yield from self._wrapped(used)
         if found.unprotected is not None:
             until = found.unprotected.until
             text = words.unprotected(

@@ -7,8 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from drctl.engine import objectives
+from drctl.engine.decide import failed
 from drctl.engine.objectives import Reading, Verdict
 from drctl.engine.state import RunState, targets_of
+from drctl.engine.values import fill
 from drctl.errors import ExitCode
 from drctl.model.events import Ended, Outcome, Question, Reason
 from drctl.model.plan import Approval, Mark, Mode, Step, Wait
@@ -191,13 +193,13 @@ def next_commands(state: RunState) -> tuple[str, ...]:
             unprotected = exercise(state) and Mark.SERVICE_RESTORED in state.clock and Mark.PROTECTED not in state.clock
             return (report, *((f"drctl status {service}",) if unprotected else ()))
         case Ended.NO_GO | Ended.FAILED | Ended.ABORTED:
-            return (*hints(state), report)
+            return (report,)
 
 
 def hints(state: RunState) -> tuple[str, ...]:
-    """What the runbook says to type when the steps that failed say no."""
-    failed = [s for s in state.the_plan.steps() if state.step_outcome(s) is Outcome.FAILED]
-    return tuple(dict.fromkeys(s.failure_hint for s in failed if s.failure_hint))
+    """What the runbook says to do when the steps that failed say no; those it goes on in spite of are left out."""
+    said_no = [s for s in state.the_plan.steps() if s.failure_hint and failed(state, s)]
+    return tuple(dict.fromkeys(fill(s.failure_hint, state.values) for s in said_no))
 
 
 def waiting_for(state: RunState) -> str:

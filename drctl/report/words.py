@@ -6,7 +6,7 @@ from drctl.engine.objectives import Reading, Verdict
 from drctl.model.events import Act, Outcome
 from drctl.model.plan import Mark
 from drctl.model.units import format_duration
-from drctl.report.facts import Command, Decision, Given, HostRow, Objective, StepRow, Unprotected
+from drctl.report.facts import Command, Decision, Given, HostRow, Objective, StepRow, Summary, Unprotected
 from drctl.report.timing import Elapsed
 
 MARKS = {
@@ -74,9 +74,14 @@ def unprotected(found: Unprotected, *, since: str, until: str) -> str:
     return f"unprotected from {since} to {until} ({format_duration(found.duration_s)})"
 
 
-def budget(share: float) -> str:
-    """The share of a year's 99.9 % that the outage used."""
-    return f"{share:.0%} of the yearly 99.9 % budget (8.76 h) was used by this outage"
+def budget(found: Summary) -> str:
+    """The share of a year's 99.9 % that the outage used, or has used so far; empty when that is not known."""
+    if found.yearly_budget_used is None:
+        return ""
+    share = f"{found.yearly_budget_used * 100:.2g} %" if found.yearly_budget_used < 1 else "all"
+    over = any(row.mark is Mark.SERVICE_RESTORED for row in found.clock)
+    so_far = "" if over else " so far; it is not known to be over"
+    return f"This outage used {share} of the yearly 99.9 % budget (8.76 h){so_far}"
 
 
 def elapsed(spent: Elapsed) -> tuple[tuple[str, float], ...]:

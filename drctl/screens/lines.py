@@ -256,5 +256,6 @@ def _footer(event: Event, state: RunState) -> Iterator[str]:
     for truth in verdict.truths(state):
         yield f"  - {one_line(truth)}"
     yield f"  exit code {int(code)}: {code.meaning}"
+    yield from (f"  do:   {one_line(hint)}" for hint in verdict.hints(state))
     for n, command in enumerate(verdict.next_commands(state)):
         yield f"  {'next:' if n == 0 else '     '} {one_line(command)}"

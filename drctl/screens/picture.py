@@ -67,12 +67,21 @@ def final_picture(scene: Scene, *, width: int) -> list[Text]:
         _verdict(scene),
     ]
     for truth in verdict.truths(state):
-        said = textwrap.wrap(one_line(truth), max(20, width - 3), initial_indent="   ", subsequent_indent="     ")
-        lines += [Text(line) for line in said]
+        lines += _wrapped(truth, width, lead="   ")
+    for hint in verdict.hints(state):
+        lines += _wrapped(hint, width, lead=" do    ")
     for number, command in enumerate(verdict.next_commands(state)):
         label = " next  " if number == 0 else "       "
         lines.append(Text.assemble((label, "dim"), (one_line(command), "bold")))
     return [_cut(line, width) for line in lines]
+
+
+def _wrapped(text: str, width: int, *, lead: str) -> list[Text]:
+    hang = " " * max(5, len(lead))
+    return [
+        Text(line)
+        for line in textwrap.wrap(one_line(text), max(20, width), initial_indent=lead, subsequent_indent=hang)
+    ]
 
 
 def _cut(line: Text, width: int) -> Text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from drctl.engine.objectives import Verdict
@@ -14,6 +15,7 @@ from drctl.report.facts import Objective, Summary
 from drctl.report.harmless import one_line
 
 WIDE = 120
+LABEL = 14  # columns of a label in the status
 _SHRINKS = ("verdict", "run")  # the columns that give way when a terminal is narrow
 
 
@@ -162,13 +164,16 @@ def _service_text(found: Sequence[Summary], width: int) -> str:
     if bare is not None and bare.unprotected is not None:
         since = format_instant(bare.unprotected.since)
         lines.append(f"  UNPROTECTED since {since}, for {format_duration(bare.unprotected.duration_s)} ({bare.run_id})")
+    lines += [f"  do          {hint}" for hint in last.hints]
     lines += [f"  {'next' if n == 0 else '':<11} {command}" for n, command in enumerate(_next(found))]
     return "".join(_fit(line, width) + "\n" for line in lines)
 
 
 def _fit(line: str, width: int) -> str:
-    lead = line[: len(line) - len(line.lstrip())]
-    # The two columns of a label are told apart by blanks, which one_line would take for one.
-    clean = lead + "  ".join(one_line(part) for part in line.strip().split("  ") if part)
-    clean = line if one_line(line) == " ".join(line.split()) else clean
-    return clean if not width or len(clean) <= width else clean[: width - 1] + "…"
+    """A label and what is said of it, wrapped under itself; ``width`` 0 wraps nothing."""
+    label, said = (line[:LABEL], line[LABEL:]) if line.startswith("  ") else ("", line)
+    clean = one_line(said)
+    if not width:
+        return label + clean
+    room = max(LABEL + 16, width)
+    return "\n".join(textwrap.wrap(clean, room, initial_indent=label, subsequent_indent=" " * len(label))) or label

@@ -47,6 +47,7 @@ HOSTILE = (
     + "a line of three hundred characters "
     * 9
 )
+HINT = "The standby says nothing of its place. To restore a backup: drctl run restore acme"
 _EVENT = TypeAdapter(Event)
 
 PRIMARY = Endpoint(
@@ -85,7 +86,7 @@ def failover_plan(*, mode: Mode = Mode.REAL, sla: bool = True, rpo_s: float | No
                   endpoints=(STANDBY,), become="postgres", expect="t", read_only=True, expected_s=1.0),
             _step("standby-lag", "How far the standby has come", _shell("psql -AtF'\n' -f lag.sql"),
                   endpoints=(STANDBY,), become="postgres", read_only=True, expected_s=1.0, recovery_point="replayed_to",
-                  last_write="last_write", failure_hint="drctl run restore acme",
+                  last_write="last_write", failure_hint=HINT,
                   captures=(Capture(name="replayed_to", type=CaptureType.TIME),
                             Capture(name="last_write", type=CaptureType.TIME),
                             Capture(name="lag", type=CaptureType.DURATION))),

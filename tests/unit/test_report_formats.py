@@ -15,7 +15,7 @@ from tests.support import sample_runs as samples
 
 TOP_KEYS = (
     "format made_at run_id mode watermark headline ongoing ended ended_why exit_code exit_meaning runbook title "
-    "service service_title sla reason truths next_commands rto rpo yearly_budget_used unprotected timezone clock "
+    "service service_title sla reason truths hints next_commands rto rpo yearly_budget_used unprotected timezone clock "
     "elapsed sessions decisions proofs deviations limits steps inputs runbook_source inventory_source plan_digest "
     "drctl_version chain"
 )
@@ -46,6 +46,12 @@ def test_text_shows_what_failed() -> None:
     assert "> pg_ctl: server did not promote in time" in written
     assert "RPO OPEN 2.4s of 24h 00m" in written
     assert "02:00 until its copy" in " ".join(written.split())
+
+
+def test_the_budget_of_the_year() -> None:
+    assert "This outage used 6.4 % of the yearly 99.9 % budget (8.76 h)\n" in text.render(summarise(samples.succeeded()))
+    assert "so far; it is not known to be over" in text.render(summarise(samples.failed()), width=120)
+    assert "budget" not in text.render(summarise(samples.drill()))
 
 
 def test_text_withholds(summary: Summary) -> None:
