@@ -49,7 +49,8 @@ def test_text_shows_what_failed() -> None:
 
 
 def test_the_budget_of_the_year() -> None:
-    assert "This outage used 6.4 % of the yearly 99.9 % budget (8.76 h)\n" in text.render(summarise(samples.succeeded()))
+    used = "This outage used 6.4 % of the yearly 99.9 % budget (8.76 h)\n"
+    assert used in text.render(summarise(samples.succeeded()))
     assert "so far; it is not known to be over" in text.render(summarise(samples.failed()), width=120)
     assert "budget" not in text.render(summarise(samples.drill()))
 
