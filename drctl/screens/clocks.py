@@ -86,7 +86,7 @@ def _verdict_style(reading: Reading) -> str:
 
 def _bar(share: float, width: int, style: str) -> Text:
     full = round(min(1.0, share) * width)
-    return Text.assemble(("━" * full, style), ("━" * (width - full), "bright_black"))
+    return Text.assemble(("━" * full, style), ("╌" * (width - full), "bright_black"))
 
 
 def _rpo_line(state: RunState) -> Text:

@@ -19,6 +19,7 @@ from drctl.screens.base import over_expected, spent_s
 
 WIDE = 110  # from this width on there is room for the step's id beside its name
 SMALL = 4
+A_PERSON = "a person"
 SOME_HOSTS = 6  # hosts of one step that get a row of their own while it matters
 
 
@@ -151,7 +152,8 @@ class _Layout:
     def of(cls, width: int, state: RunState) -> _Layout:
         steps = state.the_plan.steps()
         number = len(str(len(steps)))
-        host = min(max((cell_len(e.host) for s in steps for e in s.endpoints), default=0) + 3, max(10, width // 5))
+        places = [cell_len(e.host) + (3 if len(s.endpoints) > 1 else 0) for s in steps for e in s.endpoints]
+        host = min(max([*places, len(A_PERSON)]), max(10, width // 5))
         fixed = 3 + number + 1 + 1 + host + 1 + cls.word_cells() + 1
         left = max(8, width - fixed)
         if width < WIDE:
@@ -214,4 +216,4 @@ def _dim(look: _Look) -> str:
 
 
 def _where(step: Step) -> str:
-    return "a person" if isinstance(step.action, Approval) else "local"
+    return A_PERSON if isinstance(step.action, Approval) else "local"
