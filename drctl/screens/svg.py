@@ -15,7 +15,7 @@ from drctl.screens.picture import Scene, final_picture
 
 # Rich's own picture fetches its font from a server; a document must not call home when it is read.
 _FONTS = re.compile(r"@font-face\s*\{\{.*?\}\}", re.DOTALL)
-_FORMAT = _FONTS.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code", "ui-monospace, Menlo, Consolas, monospace")
+_FORMAT = _FONTS.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono")
 
 
 def export_svg(events: Sequence[Event], width: int) -> str:
