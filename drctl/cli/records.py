@@ -24,6 +24,7 @@ class Format(StrEnum):
     TEXT = "text"
     MARKDOWN = "markdown"
     JSON = "json"
+    SVG = "svg"
 
 
 def register(app: typer.Typer) -> None:
@@ -96,6 +97,8 @@ def report(
       drctl report
 
       drctl report 4f2a --format markdown > report.md
+
+      drctl report --format svg > last-screen.svg
     """
     from drctl.adapters.clock import SystemClock
     from drctl.report.summary import summarise
@@ -106,6 +109,11 @@ def report(
         events = tuple(journal.events(journal.find(run or None)))
     finally:
         journal.close()
+    if form is Format.SVG:
+        from drctl.screens.svg import export_svg
+
+        typer.echo(export_svg(events, 120))
+        return ExitCode.DONE
     summary = summarise(events, now=SystemClock().now())
     typer.echo(_written(summary, form, details=details), nl=False)
     return ExitCode.DONE
@@ -121,7 +129,7 @@ def _written(summary: Summary, form: Format, *, details: bool) -> str:
             from drctl.report import markdown
 
             return markdown.render(summary)
-        case Format.JSON:
+        case _:
             from drctl.report import json
 
             return json.render(summary)

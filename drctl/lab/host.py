@@ -151,7 +151,7 @@ class Host:
         return was_on
 
     def end_processes(self, *, within: float = 10.0) -> None:
-        """SIGKILL whatever is in the host's control groups, which only this lab fills, until nothing is."""
+        """SIGKILL whatever is in the host's control groups, which only this lab fills, until nothing of it is left."""
 
         def ended() -> bool:
             numbers = self.groups.processes(self.name)
@@ -163,7 +163,8 @@ class Host:
             if numbers:
                 # What is frozen (version 1) dies only when it is thawed.
                 self.groups.thaw(self.name)
-            return not numbers
+            # A process that ends has left its group a moment before it is gone.
+            return not numbers and not self.is_on
 
         wait_until(ended, within=within)
 

@@ -197,9 +197,17 @@ def next_commands(state: RunState) -> tuple[str, ...]:
 
 
 def hints(state: RunState) -> tuple[str, ...]:
-    """What the runbook says to do when the steps that failed say no; those it goes on in spite of are left out."""
-    said_no = [s for s in state.the_plan.steps() if s.failure_hint and failed(state, s)]
+    """What the runbook says to do when its steps say no; those it goes on in spite of are left out.
+
+    Only an answer is a no. Of a host that was not reached, or that refused us, nothing is known.
+    """
+    said_no = [s for s in state.the_plan.steps() if s.failure_hint and failed(state, s) and _answered(state, s)]
     return tuple(dict.fromkeys(fill(s.failure_hint, state.values) for s in said_no))
+
+
+def _answered(state: RunState, step: Step) -> bool:
+    reasons = {state.target(t).reason for t in targets_of(step)}
+    return bool(reasons & {Reason.EXIT_CODE, Reason.EXPECTATION})
 
 
 def waiting_for(state: RunState) -> str:
