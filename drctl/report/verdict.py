@@ -186,9 +186,9 @@ def next_commands(state: RunState) -> tuple[str, ...]:
     report = f"drctl report {run}"
     match state.ended:
         case None:
-            return (f"drctl status {service}", f"drctl resume {run}", report)
+            return (f"drctl watch {run}", f"drctl resume {run}", report)
         case Ended.PAUSED:
-            return (f"drctl resume {run}", report)
+            return (f"drctl resume {run}", f"drctl abort {run}", report)
         case Ended.DONE:
             unprotected = exercise(state) and Mark.SERVICE_RESTORED in state.clock and Mark.PROTECTED not in state.clock
             return (report, *((f"drctl status {service}",) if unprotected else ()))

@@ -375,8 +375,8 @@ def no_go() -> list[Event]:
     run = Builder(failover_plan(), run_id="20261123-013104-acme-no-go").begin()
     run.did("standby-is-a-standby", "azure-db-1", took_s=0.6, out="t\n")
     run.start("standby-lag", "azure-db-1").finish(
-        "standby-lag", "azure-db-1", took_s=0.5, outcome=Outcome.FAILED, reason=Reason.CAPTURE, exit_code=0, out="\n",
-        detail="replayed_to: '' is not a time",
+        "standby-lag", "azure-db-1", took_s=0.5, outcome=Outcome.FAILED, reason=Reason.EXIT_CODE, exit_code=1,
+        detail="exit code 1", err="it has replayed nothing\n",
     )  # fmt: skip
     return run.end(Ended.NO_GO, "standby-lag")
 
