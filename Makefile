@@ -2,13 +2,15 @@
 DRCTL := .venv/bin/drctl
 export UV_PYTHON_DOWNLOADS ?= never
 
-.PHONY: setup failover test check bench docs lab-down
+.PHONY: setup failover test crash check bench docs lab-down
 
 setup: ; @sh .ci/setup
 
 failover: setup ; @sh .ci/failover $(DRCTL)
 
 test: setup ; @.venv/bin/python -m pytest
+
+crash: setup ; @.venv/bin/python -m tests.crash --labs 2
 
 check: setup
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
