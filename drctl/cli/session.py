@@ -152,7 +152,7 @@ def _conduct(
             network=OperatorNetwork(),
             outputs=_Outputs(OutputStore(settings.outputs, redactor), screen),
             clock=clock,
-            files=HostFiles(),
+            files=HostFiles(commands),
             stopping=signals.stopping,
         )
         requests = Requests(journal, run_id)
@@ -164,7 +164,7 @@ def _conduct(
             listeners=[screen],
             mailbox=requests,
         )
-        signals.conductor = conductor
+        signals.conductor, signals.leaving = conductor, screen.leaving
         stack.enter_context(signals.installed())
         _begin(screen, stack, conductor)
         return int(exit_code(conductor.conduct(*bodies)))

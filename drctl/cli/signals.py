@@ -21,6 +21,7 @@ class Signals:
     def __init__(self) -> None:
         self.conductor: Conductor | None = None
         self.stop: str = ""
+        self.leaving = b""  # what gives the terminal back
 
     def stopping(self) -> bool:
         return bool(self.stop)
@@ -37,7 +38,7 @@ class Signals:
     def _came(self, number: int, frame: FrameType | None) -> None:
         if self.stop:
             # Every intent is in the journal already, so there is nothing to tidy but the terminal.
-            os.write(2, b"\x1b[?25h\ndrctl left at once. What was sent goes on; next: drctl resume\n")
+            os.write(2, self.leaving + b"\ndrctl left at once. What was sent goes on; next: drctl resume\n")
             os._exit(143 if number != signal.SIGINT else 130)
         self.stop = _SIGNALS[number]
         if self.conductor is not None:

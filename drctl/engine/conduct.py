@@ -155,15 +155,18 @@ class Conductor:
                 why=answer.why,
             )
         )
+        while not self.inbox.empty():  # a Ctrl-C at the question is a stop, and not only a pause
+            self._heard(self.inbox.get())
 
     def _await(self, wake: datetime) -> None:
         self._look_into_the_mailbox()
         now = self.world.clock.now()
         try:
-            message = self.inbox.get(timeout=min(TICK_S, max(0.0, (wake - now).total_seconds())))
+            self._heard(self.inbox.get(timeout=min(TICK_S, max(0.0, (wake - now).total_seconds()))))
         except Empty:
             self._tell(lambda listener: listener.tick(self.world.clock.now()))
-            return
+
+    def _heard(self, message: Message) -> None:
         if isinstance(message, AttemptFinished):
             self.working.pop(Target(message.step, message.host), None)
         if isinstance(message, _Left):
