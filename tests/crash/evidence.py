@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drctl.lab import Lab
+from drctl.lab.acknowledged import Row, compare, read_log
+from drctl.lab.commands import wait_until
+from drctl.lab.topology import ACKNOWLEDGED_LOG
 
 PRIMARY, STANDBY, REPOSITORY = "xneelo-jnb", "azure-san", "cloudprox"
 MAY_FAIL_AND_BE_TRIED_AGAIN = frozenset({"archive", "full-backup"})  # steps with a retry: a failed try is no effect
@@ -68,8 +71,24 @@ class Evidence:
         return tuple(found)
 
 
-def gather(lab: Lab, operators_state: Path) -> Evidence:
-    """Look at the hosts. ``operators_state`` is the XDG_STATE_HOME in which jobs on this machine were claimed."""
+def never_arrived(lab: Lab) -> frozenset[Row]:
+    """Acknowledged rows that the standby does not have when the primary has lost its power.
+
+    Replication is asynchronous, so there may be some; they are the RPO, and no fault of whoever recovers.
+    """
+    replayed = "select pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn()"
+    assert wait_until(lambda: lab.psql(STANDBY, replayed).strip() == "t", within=60, every=0.1)
+    sql = """select id, to_char(ts at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') from dr_heartbeat"""
+    held = {(int(n), ts) for n, ts in (line.split("|") for line in lab.psql(STANDBY, sql).splitlines())}
+    written = read_log(lab.settings.disk("operator", ACKNOWLEDGED_LOG).read_text())
+    return frozenset(compare(STANDBY, written, held).missing)
+
+
+def gather(lab: Lab, operators_state: Path, *, not_ours: frozenset[Row]) -> Evidence:
+    """Look at the hosts. ``operators_state`` is the XDG_STATE_HOME in which jobs on this machine were claimed.
+
+    ``not_ours`` are rows that had not arrived at the standby in the first place.
+    """
     claimed: Counter[str] = Counter()
     succeeded: Counter[str] = Counter()
     places = [lab.settings.disk(host, "/") for host in lab.hosts]
@@ -93,6 +112,6 @@ def gather(lab: Lab, operators_state: Path) -> Evidence:
         canary_rows=int(lab.psql(STANDBY, "select count(*) from dr_heartbeat where source = 'canary'").strip()),
         resizes=starts - 1,
         new_backups=timelines.count("00000002"),
-        missing_rows=len(lab.acknowledged().missing),
+        missing_rows=len(set(lab.acknowledged().missing) - not_ours),
         primary_is_on=lab.host(PRIMARY).is_on,
     )

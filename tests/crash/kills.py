@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from drctl.lab import Lab, missing_prerequisites
-from tests.crash.evidence import PRIMARY, Evidence, gather
+from tests.crash.evidence import PRIMARY, Evidence, gather, never_arrived
 
 ROOT = Path(__file__).parents[2]
 SERVICE = "taskflow-demo"
@@ -89,6 +89,7 @@ class Bench:
         self.lab.down()
         self.lab.up(place / "lab.yml")
         self.lab.power_off(PRIMARY)
+        not_ours = never_arrived(self.lab)
         operator = Operator(self.lab, place)
         problems: list[str] = []
         events, code = operator.begins(kill)
@@ -106,7 +107,7 @@ class Bench:
             problems.append(f"it had ended with {code} before it could be killed")
         counts: dict[str, int] = {}
         if not problems:
-            evidence = gather(self.lab, place / "home")
+            evidence = gather(self.lab, place / "home", not_ours=not_ours)
             problems += evidence.against(self.whole_evidence)
             counts = evidence.counts()
             if kill is NEVER:
