@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from drctl.lab import Lab, missing_prerequisites
+from tests.support.operator import Operator
 
 
 @dataclass
@@ -86,3 +87,9 @@ def other_lab(monkeypatch: pytest.MonkeyPatch, _lab_session: _Session) -> Iterat
     second_lab.down()
     yield second_lab
     second_lab.down()
+
+
+@pytest.fixture
+def operator(tmp_path: Path, lab_inventory: Path) -> Operator:
+    """An engineer with a state directory of their own and the inventory of the lab."""
+    return Operator(tmp_path / "state", lab_inventory)

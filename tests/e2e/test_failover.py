@@ -2,82 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
 from drctl.lab import Lab
+from tests.support.operator import ROOT, SERVICE, Operator, until
 
 pytestmark = pytest.mark.lab
-ROOT = Path(__file__).parents[2]
-SERVICE = "taskflow-demo"
-
-
-@dataclass
-class Operator:
-    """An engineer at a machine: a state directory, an inventory, and drctl as a process of its own."""
-
-    state: Path
-    inventory: Path
-
-    def words(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "drctl", "--state-dir", str(self.state), *words]
-
-    def types(self, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.words(*words), cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
-            start_new_session=True,
-        )  # fmt: skip
-        assert "Traceback" not in done.stderr
-        if code is not None:
-            assert done.returncode == code, done.stdout + done.stderr
-        return done
-
-    def failover(self, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
-        return self.types("failover", SERVICE, "-i", str(self.inventory), "--yes", *words, code=code)
-
-    def begins(self, *words: str) -> subprocess.Popen[str]:
-        """The failover as a process that can be killed."""
-        return subprocess.Popen(
-            self.words("failover", SERVICE, "-i", str(self.inventory), "--yes", "--json", *words), cwd=ROOT, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-
-    def report(self) -> dict[str, object]:
-        return json.loads(self.types("report", "--format", "json").stdout)
-
-    def changed(self, change: Callable[[dict], None]) -> None:
-        """Edit the inventory."""
-        document = yaml.safe_load(self.inventory.read_text())
-        change(document)
-        self.inventory = self.state / "changed.yml"
-        self.state.mkdir(exist_ok=True)
-        self.inventory.write_text(yaml.safe_dump(document))
-
-
-@pytest.fixture
-def operator(tmp_path: Path, lab_inventory: Path) -> Operator:
-    return Operator(tmp_path / "state", lab_inventory)
-
-
-def until(events: subprocess.Popen[str], wanted: Callable[[dict], bool]) -> dict:
-    """Read a run's NDJSON up to the first event that is wanted."""
-    assert events.stdout
-    while line := events.stdout.readline():
-        event = json.loads(line)
-        if wanted(event):
-            return event
-    raise AssertionError("the run ended before that: " + (events.stderr.read() if events.stderr else ""))
 
 
 def runs_of(lab: Lab, host: str, step: str) -> int:
@@ -85,6 +23,15 @@ def runs_of(lab: Lab, host: str, step: str) -> int:
     homes = ["/root", "/home", "/var/lib/postgresql"]
     found = lab.ssh(host, ["sudo", "find", *homes, "-path", "*/drctl/jobs/*", "-prune"])
     return len([line for line in found.stdout.splitlines() if f".{step}." in line])
+
+
+def lost_is_what_the_report_says(lab: Lab, operator: Operator) -> None:
+    """Replication is asynchronous: a write of the last moment may be lost, and then the RPO must say so."""
+    compared = lab.acknowledged()
+    assert compared.acknowledged > 0
+    rpo = operator.report()["rpo"]["actual_s"]
+    assert (rpo > 0) == bool(compared.missing), f"{rpo} s, and missing: {compared.missing}"
+    assert rpo < 5
 
 
 def test_the_power_of_the_whole_site_fails_and_the_service_is_back_with_nothing_lost(
@@ -98,10 +45,7 @@ def test_the_power_of_the_whole_site_fails_and_the_service_is_back_with_nothing_
     report = operator.report()
     assert report["rto"]["verdict"] == "met"
     assert report["rto"]["actual_s"] > 0
-    assert report["rpo"]["actual_s"] == 0
-    compared = fresh_lab.acknowledged()
-    assert compared.acknowledged > 0
-    assert not compared.missing
+    lost_is_what_the_report_says(fresh_lab, operator)
     assert fresh_lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "f"
     assert "microsoft" not in done.stderr.lower()
     # A second failover finds no standby any more, and says so.
@@ -145,7 +89,7 @@ def test_a_frozen_primary_is_fenced_and_cannot_come_back_to_write(fresh_lab: Lab
     operator.failover()
     fresh_lab.thaw("xneelo-jnb")
     assert {h.name: h.power for h in fresh_lab.status().hosts}["xneelo-jnb"] == "off"
-    assert not fresh_lab.acknowledged().missing
+    lost_is_what_the_report_says(fresh_lab, operator)
 
 
 def test_a_standby_that_lags_beyond_the_rpo_waits_for_a_person(fresh_lab: Lab, operator: Operator) -> None:
@@ -181,7 +125,7 @@ def test_drctl_killed_in_the_middle_of_the_promotion_goes_on_and_promotes_once(
     assert runs_of(fresh_lab, "azure-san", "promote") == 1
     timeline = fresh_lab.psql("azure-san", "select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)").strip()
     assert timeline == "00000002"
-    assert not fresh_lab.acknowledged().missing
+    lost_is_what_the_report_says(fresh_lab, operator)
 
 
 def test_two_operators_at_once_and_a_first_ctrl_c(fresh_lab: Lab, operator: Operator) -> None:

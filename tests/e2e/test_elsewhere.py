@@ -1,0 +1,74 @@
+"""People at other terminals, and runs that only look."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from drctl.lab import Lab
+from tests.support.operator import ROOT, SERVICE, Operator, until
+
+pytestmark = pytest.mark.lab
+
+
+def started(step: str):
+    return lambda e: e["body"]["type"] == "attempt_started" and e["body"].get("step") == step
+
+
+def test_an_abort_from_another_terminal_ends_the_job_on_its_host(fresh_lab: Lab, operator: Operator) -> None:
+    fresh_lab.power_off("xneelo-jnb")
+    with operator.begins() as running:
+        run = until(running, lambda e: e["body"]["type"] == "run_started")["run_id"]
+        watching = subprocess.Popen(
+            operator.words("watch", run, "--plain"), cwd=ROOT, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        with watching:
+            until(running, started("full-backup"))
+            asked = operator.types("abort", run, "--reason", "the data centre is back")
+            assert f"asked the run {run} to abort" in asked.stderr
+            ended = until(running, lambda e: e["body"]["type"] == "run_ended")
+            assert watching.stderr
+            watched = watching.stderr.read()
+    assert running.returncode == 8
+    assert ended["body"]["ended"] == "aborted"
+    assert "the data centre is back" in ended["body"]["why"]
+    assert "run ended: aborted" in watched
+    assert watching.returncode == 8
+    left = fresh_lab.ssh("cloudprox", ["pgrep", "-f", "type=full"])
+    assert left.stdout.strip() == "", left.stdout
+    assert "half done" in operator.types("report").stdout
+    # always ran: the report says who writes.
+    assert "who-writes" in operator.types("report").stdout
+
+
+def test_an_approval_from_another_terminal_lets_a_paused_run_go_on(fresh_lab: Lab, operator: Operator) -> None:
+    operator.changed(lambda inventory: inventory["services"][SERVICE].update(objectives={"rpo": "1s"}))
+    fresh_lab.cut("xneelo-jnb", "azure-san")
+    fresh_lab.load(seconds=4, rate=10)
+    fresh_lab.power_off("xneelo-jnb")
+    fresh_lab.heal_all()
+    assert "approve-the-loss" in operator.failover(code=6).stderr
+    wrong = operator.types("approve", "approve-the-los", "--reason", "x", code=2)
+    assert 'did you mean "approve-the-loss"' in wrong.stderr
+    operator.types("approve", "approve-the-loss", "--reason", "agreed on the phone")
+    operator.types("resume", "--no-input", code=4)
+    assert "agreed on the phone" in operator.types("report").stdout
+
+
+def test_a_check_of_the_readiness_changes_nothing(lab: Lab, operator: Operator) -> None:
+    lab.wait_backup()
+    query = "select count(*) from pg_stat_activity where backend_type = 'walsender'"
+    before = lab.psql("xneelo-jnb", query)
+    done = operator.types("check", "readiness", SERVICE, "-i", str(operator.inventory))
+    assert "CHECK DONE" in done.stderr
+    assert "nothing was changed: this is a run in check mode" in done.stderr
+    assert lab.psql("xneelo-jnb", query) == before
+    assert not lab.ssh("azure-san", ["sudo", "ls", "/var/lib/postgresql/.local"]).stdout.strip()
+
+
+def test_a_check_of_the_failover_says_that_the_primary_is_alive_and_sends_no_job(lab: Lab, operator: Operator) -> None:
+    done = operator.types("failover", SERVICE, "-i", str(operator.inventory), "--check", code=7)
+    assert "CHECK NO-GO" in done.stderr
+    assert lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "t"
