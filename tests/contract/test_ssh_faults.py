@@ -172,7 +172,8 @@ def test_more_sessions_than_one_connection_may_have(commands: Commands, sshd: Ss
             )
             for i in range(10)
         ]
-        assert [each.result().exit_code for each in running] == list(range(10))
+        results = [each.result() for each in running]
+    assert [result.exit_code for result in results] == list(range(10)), results
 
 
 def test_closing_while_a_job_runs_lets_it_go_on(

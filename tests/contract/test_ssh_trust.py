@@ -157,7 +157,7 @@ def test_no_key_at_all_is_said(commands: Commands, sshd: Sshd, tmp_path: Path) -
 
 
 def test_a_key_with_a_passphrase_that_nobody_gives_is_named(commands: Commands, sshd: Sshd, tmp_path: Path) -> None:
-    locked = make_key(tmp_path / "locked", passphrase="a long one")  # noqa: S106
+    locked = make_key(tmp_path / "locked", passphrase="a long one")
     sshd.write_config(key=locked)
     result, _ = hello(commands, sshd.endpoint)
     assert result.ending is Ending.REFUSED

@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from fabric import Connection as FabricConnection
 from paramiko.auth_strategy import AuthFailure
 
 from drctl.adapters.ssh.hosts import Route
+from drctl.adapters.ssh.pulse import Pulse
 from drctl.adapters.ssh.trust import CheckedHostKeys, OurKeys, preferred_key_types
 from drctl.adapters.transport import Refused, Unreachable
 
@@ -50,7 +52,11 @@ class Connection:
         self._closing = closing
         self._transport: paramiko.Transport = fabric.transport
         self.name = name
-        self._pulse = Pulse(self._transport, name, timings)
+        self._timings = timings
+        self._lock = threading.Lock()
+        self._users = 0
+        self._retired = False
+        self._pulse = Pulse(self._transport, name, every_s=timings.pulse_s, silence_s=timings.silence_s)
         self._pulse.start()
 
     @property
@@ -66,13 +72,41 @@ class Connection:
         return f"the connection to {self.name} was lost in the middle of it"
 
     def open_session(self) -> paramiko.Channel:
-        """A channel for one command.
+        """A channel for one command. ``done`` must be called when the command is over.
 
         Raises:
-            paramiko.ChannelException: the host allows no more of them.
-            paramiko.SSHException, EOFError, OSError: the connection is gone.
+            SessionsFull: the host allows no more of them on this connection.
+            paramiko.SSHException, EOFError, OSError: the connection is gone, or the host did not answer in time.
         """
-        return self._transport.open_session()
+        asked = time.monotonic()
+        try:
+            channel = self._transport.open_session()
+        except paramiko.ChannelException as error:
+            raise SessionsFull(error.text) from error
+        except paramiko.SSHException as error:
+            # Of several threads that are told no at once, paramiko gives one the reason, and the others none.
+            if self.alive and time.monotonic() - asked < self._timings.channel_s:
+                raise SessionsFull("no more sessions") from error
+            raise
+        with self._lock:
+            self._users += 1
+        return channel
+
+    def done(self) -> None:
+        """A command is over."""
+        with self._lock:
+            self._users -= 1
+            last = self._retired and self._users == 0
+        if last:
+            self.close()
+
+    def retire(self) -> None:
+        """Close it as soon as no command uses it: at once, or later."""
+        with self._lock:
+            self._retired = True
+            last = self._users == 0
+        if last:
+            self.close()
 
     def close(self) -> None:
         """Let it go, and the gateways that it came through."""
@@ -80,39 +114,8 @@ class Connection:
         self._closing.close()
 
 
-class Pulse(threading.Thread):
-    """Asks the host for a sign of life, and closes the connection when none comes.
-
-    TCP's own keepalive is answered by the kernel, and so by the host whose sshd hangs. Paramiko's keepalive sends and
-    never looks for the answer.
-    """
-
-    def __init__(self, transport: paramiko.Transport, name: str, timings: Timings) -> None:
-        super().__init__(name=f"drctl-pulse-{name}", daemon=True)
-        self._transport = transport
-        self._timings = timings
-        self._stopped = threading.Event()
-        self.silent = False
-
-    def run(self) -> None:
-        """Until the connection ends."""
-        while not self._stopped.wait(self._timings.pulse_s) and self._transport.is_active():
-            # The deadline has its own thread: sending, too, may block for ever.
-            deadline = threading.Timer(self._timings.silence_s, self._give_up)
-            deadline.daemon = True
-            deadline.start()
-            with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
-                self._transport.global_request("keepalive@openssh.com", wait=True)
-            deadline.cancel()
-
-    def stop(self) -> None:
-        """No more questions; the thread ends by itself."""
-        self._stopped.set()
-
-    def _give_up(self) -> None:
-        if not self._stopped.is_set():
-            self.silent = True
-            self._transport.close()
+class SessionsFull(Exception):
+    """The host lets us in, and opens no further session on this connection (MaxSessions)."""
 
 
 class _Passing(Exception):

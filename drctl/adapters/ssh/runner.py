@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import paramiko
 
-from drctl.adapters.ssh.connection import Connection, Timings, connect
+from drctl.adapters.ssh.connection import Connection, SessionsFull, Timings, connect
 from drctl.adapters.ssh.hosts import route_to
 from drctl.adapters.transport import LINGER_S, Exchanged, Limit, Refused, Take, Unreachable, shell_argv
 from drctl.engine.ports import Stream
@@ -53,6 +53,7 @@ class SshTransport:
             return conversation.result()
         finally:
             channel.close()
+            connection.done()
 
     def close(self) -> None:
         """Let the connections go."""
@@ -62,12 +63,12 @@ class SshTransport:
             connection.close()
 
     def _channel(self) -> tuple[Connection, paramiko.Channel]:
-        tried: set[int] = set()
+        tried: set[Connection] = set()
         while True:
             if found := self._channel_of_open(tried):
                 return found
             with self._connecting:
-                if any(id(connection) not in tried for connection in self._connections):
+                if any(connection not in tried for connection in self._connections):
                     continue  # another thread has connected while we waited
                 route = route_to(self._endpoint)
                 self._login = route.user
@@ -75,29 +76,27 @@ class SshTransport:
                 try:
                     # Before other threads see it: they could take all the sessions that the host allows on it.
                     channel = connection.open_session()
-                except paramiko.ChannelException as error:
+                except SessionsFull as error:
                     connection.close()
-                    raise Refused(
-                        f"{self.label} lets us in and opens no session: {error.text}; nothing was sent"
-                    ) from error
+                    raise Refused(f"{self.label} lets us in and opens no session: {error}; nothing was sent") from error
                 except _GONE as error:
                     connection.close()
                     raise Unreachable(f"{self.label} hung up as soon as it was reached: nothing was sent") from error
                 self._connections = [*self._connections, connection]
                 return connection, channel
 
-    def _channel_of_open(self, tried: set[int]) -> tuple[Connection, paramiko.Channel] | None:
+    def _channel_of_open(self, tried: set[Connection]) -> tuple[Connection, paramiko.Channel] | None:
         for connection in self._connections:
-            if id(connection) in tried:
+            if connection in tried:
                 continue
-            tried.add(id(connection))
+            tried.add(connection)
             if not connection.alive:
                 self._drop(connection)
                 continue
             try:
                 return connection, connection.open_session()
-            except paramiko.ChannelException:
-                continue  # as many sessions as the host allows on one connection (MaxSessions)
+            except SessionsFull:
+                continue
             except _GONE:
                 self._drop(connection)
         return None
@@ -105,7 +104,7 @@ class SshTransport:
     def _drop(self, connection: Connection) -> None:
         with self._connecting:
             self._connections = [other for other in self._connections if other is not connection]
-        connection.close()
+        connection.retire()
 
 
 class _Bell:
