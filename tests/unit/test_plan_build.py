@@ -176,6 +176,19 @@ def test_actions(everything: Plan) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("service", "head", "rto", "rpo"),
+    [
+        ("demo", "", 4, 24),  # what the inventory promises to all
+        ("demo", "objectives: {rto: 2h}\n", 2, 24),
+        ("small", "objectives: {rto: 2h, rpo: 3h}\n", 1, 3),  # the service's own promise wins, each by itself
+    ],
+)
+def test_which_objective_holds(service: str, head: str, rto: int, rpo: int, tmp_path: Path) -> None:
+    plan = made(tmp_path, "  - {id: a, wait: 1s}", head, service=service)
+    assert (plan.objectives.rto_s, plan.objectives.rpo_s) == (rto * 3600, rpo * 3600)
+
+
 def test_a_limit_of_a_service_without_that_promise(tmp_path: Path) -> None:
     path = tmp_path / "inventory.yml"
     path.write_text((CASES / "inventory.yml").read_text().replace("objectives: {rto: 4h, rpo: 24h}\n", ""))

@@ -114,6 +114,7 @@ def broken(plan: Plan, *path: str | int, value: Any = "absent") -> dict[str, Any
         (("mode",), "pretend", "mode: 'pretend' is not one of plan, check, drill, real"),
         (("objectives",), None, "objectives: a JSON object is needed, not null"),
         (("objectives", "rto_s"), "4h", "objectives.rto_s: a number is needed, not str"),
+        (("stages", 0, "steps", 0, "retry", "attempts"), True, "retry.attempts: int is needed, not bool"),
         (("stages",), {}, "stages: a list is needed, not an object"),
         (("stages", 0, "steps", 0, "action", "kind"), "teleport", "unknown kind 'teleport'"),
         (("stages", 0, "steps", 0, "action", "local"), "no", "action.local: bool is needed, not str"),
