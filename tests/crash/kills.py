@@ -93,6 +93,7 @@ class Bench:
         operator = Operator(self.lab, place)
         problems: list[str] = []
         events, code = operator.begins(kill)
+        assert events, operator.complaints
         at = said(events[-1])
         resumes = 0
         if kill is NEVER:
