@@ -117,7 +117,12 @@ def _first_beginning(data: bytes, needles: tuple[bytes, ...], start: int) -> int
 
 def _forms(value: str) -> set[bytes]:
     raw = value.encode("utf-8", "surrogateescape")
-    texts = {shell_quote(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    texts = {
+        shell_quote(value)[1:-1],
+        value.replace("'", "'\"'\"'"),
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+    }
     forms = {raw} | {text.encode("utf-8", "surrogateescape") for text in texts}
     forms |= {quote(raw, safe="").encode(), quote(raw).encode(), quote_plus(raw).encode()}
     for encode in (base64.b64encode, base64.urlsafe_b64encode):

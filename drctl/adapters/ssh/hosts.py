@@ -130,7 +130,7 @@ def _gateway(jump: str, wanted: _Wanted) -> Route | None:
             raise Refused(f"the ProxyJump of {wanted.name} cannot be understood: {hop!r}")
         user, name, port = match[1] or "", match[2].strip("[]"), int(match[3] or 0)
         if name == wanted.name and route is None:
-            return None  # "Host *" with a ProxyJump is meant for the others: OpenSSH skips it for the gateway itself
+            return None  # "Host *" with a ProxyJump is meant for the others, and not for the gateway itself
         if hop in wanted.hops:
             raise Refused(f"the gateway {name} of {wanted.name} leads back to itself: nothing was sent")
         step = _Wanted(name=name, port=port, user=user, config=wanted.config, hops=(*wanted.hops, hop))
