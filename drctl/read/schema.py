@@ -42,7 +42,14 @@ def _tidy(value: Any) -> Any:
     if "anyOf" in kept and len(branches) == 1:
         del kept["anyOf"]
         kept = {**branches[0], **kept}
-    return {key: _tidy(item) for key, item in kept.items()}
+    return {key: _tidy_all(item) if key in _NAMED else _tidy(item) for key, item in kept.items()}
+
+
+_NAMED = ("properties", "patternProperties", "$defs")  # their keys are names, and "default" may be one of them
+
+
+def _tidy_all(named: dict[str, Any]) -> dict[str, Any]:
+    return {name: _tidy(item) for name, item in named.items()}
 
 
 def schema_text(name: Name) -> str:

@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from drctl.cli.main import execute
 from drctl.errors import ExitCode
+from drctl.model.inventory import Inventory
 from drctl.model.plan import Mode, Plan
+from drctl.model.runbook import Runbook, Written
 from drctl.plan.codec import from_json, plan_digest
 from drctl.read.documents import read_inventory, read_runbook
 from drctl.read.schema import schema_text
@@ -166,6 +169,19 @@ def test_the_committed_schema_is_what_the_program_knows(name: str, capsys: pytes
 
 def test_a_schema_of_nothing() -> None:
     assert execute(["schema", "recipe"]) == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(("name", "model"), [("runbook", Runbook), ("inventory", Inventory)])
+def test_the_schema_knows_every_word_that_the_reader_knows(name: str, model: type[BaseModel]) -> None:
+    schema = json.loads(schema_text(name))  # type: ignore[arg-type]
+    kinds = {kind.__name__: kind for kind in vars(sys.modules[model.__module__]).values() if is_document(kind)}
+    for kind, said in {model.__name__: schema, **schema["$defs"]}.items():
+        known = {field.alias or word for word, field in kinds[kind].model_fields.items()}
+        assert set(said["properties"]) == known
+
+
+def is_document(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Written) and kind is not Written
 
 
 @pytest.mark.parametrize("name", ["runbook", "inventory"])
