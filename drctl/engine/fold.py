@@ -183,7 +183,12 @@ def _ran(step: Step, known: TargetState, body: ev.AttemptFinished, at: datetime)
 
 
 def _may_retry(step: Step, body: ev.AttemptFinished) -> bool:
-    """A refusal does not get better by asking again, and an answer of a person is an answer."""
+    """A refusal does not get better by asking again, and an answer of a person is an answer.
+
+    A command that changed something and only printed what it had not promised has succeeded: not a second time.
+    """
+    if body.reason is Reason.CAPTURE and not step.read_only:
+        return False
     return body.reason not in (Reason.REFUSED, Reason.DECLINED, Reason.NOBODY, Reason.ABORTED)
 
 

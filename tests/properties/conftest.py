@@ -1,0 +1,38 @@
+"""How many runbooks are drawn. CI draws the same ones each time; DRCTL_SEED draws others, and the seed is printed."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+SEED = os.environ.get("DRCTL_SEED", "0" if os.environ.get("CI") else str(random.randrange(10**6)))
+EXAMPLES = int(os.environ.get("DRCTL_EXAMPLES", "60"))
+
+settings.register_profile(
+    "drctl",
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    phases=[Phase.generate, Phase.shrink],
+)
+
+
+def pytest_report_header() -> str:
+    return f"properties: DRCTL_SEED={SEED}, {EXAMPLES} runbooks a property (DRCTL_EXAMPLES)"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    from hypothesis import seed
+
+    for item in items:
+        function = getattr(item, "function", None)
+        if hasattr(function, "hypothesis"):
+            seed(int(SEED))(function)
+
+
+settings.load_profile("drctl")

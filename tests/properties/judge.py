@@ -1,0 +1,162 @@
+"""The laws, held against what really happened. Every function takes a run that is over, and raises AssertionError."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from drctl.engine.fold import fold_all
+from drctl.engine.state import RunState, Target, targets_of
+from drctl.model.events import (
+    Act,
+    AttemptFinished,
+    AttemptStarted,
+    Ended,
+    Event,
+    Outcome,
+    PersonAnswered,
+    Reason,
+    RunEnded,
+)
+from drctl.model.plan import Mode, Section, Step
+from tests.properties.grammar import FACT
+from tests.support.faults import Effect, Run
+
+FINAL = (Ended.DONE, Ended.FAILED, Ended.NO_GO, Ended.ABORTED)
+
+
+def judge(run: Run, state: RunState) -> None:
+    """All the laws at once, for a run that ended for good."""
+    assert state.ended in FINAL
+    assert fold_all(run.events) == state, "the fold of the whole is not the running fold"
+    nothing_that_succeeded_runs_again(run)
+    no_effect_happens_twice(run)
+    nothing_needing_proof_goes_ahead_without(run)
+    the_sections_keep_their_turns(run, state)
+    always_runs(run, state)
+    undos_go_backwards(run)
+
+
+def nothing_that_succeeded_runs_again(run: Run) -> None:
+    over: set[Target] = set()
+    for event in run.events:
+        body = event.body
+        if isinstance(body, AttemptStarted):
+            assert Target(body.step, body.host) not in over, f"{body.step} had succeeded, and {body.act} began"
+        if isinstance(body, AttemptFinished) and body.outcome is Outcome.SUCCEEDED:
+            verified = body.act is Act.VERIFY or run.plan.step(body.step).verify is None
+            if body.act is not Act.UNLESS and verified:
+                over.add(Target(body.step, body.host))
+
+
+def no_effect_happens_twice(run: Run) -> None:
+    """Unless the step says that it may, a person said so, or it is known to have failed and declares a retry."""
+    by_target: dict[Target, list[Effect]] = {}
+    for effect in run.hosts.effects:
+        by_target.setdefault(Target(effect.step, effect.host), []).append(effect)
+    for target, effects in by_target.items():
+        step = run.plan.step(target.step)
+        assert not step.read_only
+        for earlier, later in pairwise(effects):
+            assert earlier.attempt != later.attempt, f"{target}: attempt {later.attempt} happened twice"
+            if step.idempotent or _person_said_so(run.events, target, later.attempt):
+                continue
+            assert not earlier.succeeded, f"{target}: it had succeeded on its host, and was done again"
+            assert step.retry.attempts > 1, f"{target}: done again, and it declares no retry"
+            assert _known_to_have_failed(run.events, target, earlier.attempt), f"{target}: done again while in doubt"
+
+
+def _before(events: list[Event], target: Target, attempt: int) -> list[Event]:
+    """The events up to the intent of that attempt."""
+    for number, event in enumerate(events):
+        body = event.body
+        if isinstance(body, AttemptStarted) and (Target(body.step, body.host), body.attempt) == (target, attempt):
+            return events[:number]
+    return events
+
+
+def _person_said_so(events: list[Event], target: Target, attempt: int) -> bool:
+    return any(
+        isinstance(e.body, PersonAnswered)
+        and Target(e.body.step, e.body.host) == target
+        and e.body.answer in ("retry", "run_again")
+        and e.body.who
+        for e in _before(events, target, attempt)
+    )
+
+
+def _known_to_have_failed(events: list[Event], target: Target, attempt: int) -> bool:
+    return any(
+        isinstance(e.body, AttemptFinished)
+        and (Target(e.body.step, e.body.host), e.body.attempt) == (target, attempt)
+        and e.body.act in (Act.RUN, Act.SETTLE)
+        and e.body.outcome is Outcome.FAILED
+        for e in events
+    )
+
+
+def nothing_needing_proof_goes_ahead_without(run: Run) -> None:
+    for number, event in enumerate(run.events):
+        body = event.body
+        if isinstance(body, AttemptStarted) and body.act is Act.RUN and run.plan.step(body.step).requires:
+            assert run.plan.mode is Mode.CHECK or fold_all(run.events[:number]).proved(FACT), f"{body.step}: no proof"
+
+
+def the_sections_keep_their_turns(run: Run, state: RunState) -> None:
+    """A stage begins when the one before it in its section is over; nothing of the steps follows an undo."""
+    if state.ended is Ended.NO_GO or run.plan.mode is Mode.CHECK:
+        assert not run.hosts.effects, f"{state.ended}, {run.plan.mode}: and something was changed"
+    stage_of = {s.id: (stage.section, n) for n, stage in enumerate(run.plan.stages) for s in stage.steps}
+    latest: dict[Section, int] = {}
+    begun: set[Section] = set()
+    for event in run.events:
+        if not isinstance(event.body, AttemptStarted):
+            continue
+        section, number = stage_of[event.body.step]
+        assert number >= latest.get(section, 0), f"{event.body.step} comes after its turn"
+        latest[section] = number
+        assert section is not Section.STEPS or not begun & {Section.ROLLBACK, Section.FALLBACK, Section.ALWAYS}
+        assert section is not Section.PRECONDITIONS or not begun - {Section.PRECONDITIONS}
+        assert section is Section.ALWAYS or Section.ALWAYS not in begun, f"{event.body.step} comes after always"
+        begun.add(section)
+
+
+def always_runs(run: Run, state: RunState) -> None:
+    if state.ended is Ended.NO_GO:
+        return
+    for step in run.plan.steps(Section.ALWAYS):
+        assert state.step_outcome(step) is not None, f"{step.id} of always was not carried out, {state.ended}"
+
+
+def undos_go_backwards(run: Run) -> None:
+    order = [s.id for s in run.plan.steps(Section.STEPS)]
+    undone = []
+    for number, event in enumerate(run.events):
+        body = event.body
+        if isinstance(body, AttemptStarted) and (first := run.plan.step(body.step).undoes):
+            known = fold_all(run.events[:number])
+            assert any(known.target(t).attempts for t in targets_of(run.plan.step(first))), f"{first} never began"
+            undone.append(order.index(first))
+    assert undone == sorted(undone, reverse=True)
+
+
+def width(step: Step) -> int:
+    return step.max_parallel or len(targets_of(step))
+
+
+def nothing_is_in_flight_twice(run: Run) -> None:
+    """At no moment two attempts for one target, nor more hosts at once than the step allows."""
+    flying: dict[Target, Act] = {}
+    for event in run.events:
+        body = event.body
+        if isinstance(body, AttemptStarted):
+            target = Target(body.step, body.host)
+            assert target not in flying
+            flying[target] = body.act
+            assert sum(1 for t in flying if t.step == body.step) <= width(run.plan.step(body.step))
+        elif isinstance(body, AttemptFinished):
+            flying.pop(Target(body.step, body.host), None)
+        elif isinstance(body, RunEnded):
+            assert not flying, "a run does not end while something is in flight"
+
+
+UNKNOWN = (Reason.LOST, Reason.REBOOTED)
