@@ -14,16 +14,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
-from pydantic import Field, TypeAdapter, ValidationError
-
-from drctl.errors import JournalError
+from drctl.errors import DocumentError, JournalError
 from drctl.model.events import Body, Ended, Event, RunEnded, RunStarted
+from drctl.plan.codec import from_json, to_json
 
 FORMAT = 1
 FIRST_PREVIOUS = "0" * 64
-_BODY: TypeAdapter[Body] = TypeAdapter(Annotated[Body, Field(discriminator="type")])
+_KINDS: dict[str, type[Body]] = {get_type_hints(kind)["type"].__args__[0]: kind for kind in get_args(Body)}
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -65,6 +64,16 @@ def _text_of(instant: datetime) -> str:
 def canonical(value: object) -> str:
     """JSON that is the same for the same value: sorted keys, no blanks, UTF-8."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def body_of(text: str) -> Body:
+    """The event's body from its JSON.
+
+    Raises:
+        DocumentError, KeyError, TypeError, ValueError: when it is of no known type, or not of that type's form.
+    """
+    data = json.loads(text)
+    return from_json(_KINDS[data["type"]], data)
 
 
 def digest_of(*, run_id: str, sequence: int, at: str, body: str, previous: str) -> str:
@@ -201,10 +210,11 @@ class JournalFile:
     def _event(self, run_id: str, row: tuple[int, str, str, str, str]) -> Event:
         sequence, at, body, previous, sha256 = row
         try:
-            parsed = _BODY.validate_json(body)
-        except ValidationError as error:
+            parsed = body_of(body)
+        except (DocumentError, KeyError, TypeError, ValueError) as error:
+            why = error.message if isinstance(error, DocumentError) else "its type is not known"
             raise JournalError(
-                f"event {sequence} of the run {run_id} cannot be read: {error.errors()[0]['msg']}",
+                f"event {sequence} of the run {run_id} cannot be read: {why}",
                 where=str(self.path),
                 hint="use the drctl that wrote it, or a newer one",
             ) from None
@@ -294,7 +304,7 @@ class RunJournal:
             JournalError: when it cannot be written; then nothing may be done.
         """
         # The plan holds references only, and its digest must stay what it is: everything else is redacted by value.
-        plain = _BODY.dump_python(body, mode="json")
+        plain = to_json(body)
         text = canonical(plain if isinstance(body, RunStarted) else _redacted(plain, self.redact))
         at = _text_of(self.now())
         sequence = self.sequence + 1
@@ -303,7 +313,7 @@ class RunJournal:
             run_id=self.run_id,
             sequence=sequence,
             at=datetime.fromisoformat(at),
-            body=_BODY.validate_json(text),
+            body=body_of(text),
             previous=self.head,
             sha256=sha256,
         )

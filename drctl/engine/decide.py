@@ -300,7 +300,8 @@ def _override(state: RunState, step: Step) -> PersonAsked:
 def _approval(state: RunState, step: Step, action: Approval, target: Target) -> Decision:
     if action.only_if_above is not None:
         name, limit = action.only_if_above
-        found = number_of(state.values[name])
+        known = state.value(name)
+        found = number_of(known) if known is not None else float("inf")  # not measured: a person decides
         if found <= limit:
             return Skip(
                 target=target,

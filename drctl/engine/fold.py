@@ -150,7 +150,10 @@ def _attempt_finished(state: RunState, body: ev.AttemptFinished, at: datetime) -
     if body.act is Act.VERIFY:
         return _over(state, step, target, _verified(known, body), at)
     state = replace(state, values={**state.values, **body.captured})
-    return _over(state, step, target, _ran(step, known, body, at), at)
+    ended = _ran(step, known, body, at)
+    if state.abort and ended.outcome is None and body.outcome is Outcome.FAILED:
+        ended = replace(ended, outcome=Outcome.FAILED, not_before=None)  # an abort leaves no retry
+    return _over(state, step, target, ended, at)
 
 
 def _unless_answered(known: TargetState, body: ev.AttemptFinished, at: datetime) -> TargetState:

@@ -6,9 +6,9 @@ is ``decide``'s.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from drctl.engine.decide import Attempt
 from drctl.engine.ports import (
@@ -27,6 +27,7 @@ from drctl.engine.state import RunState
 from drctl.engine.values import capture, fill
 from drctl.model.events import Act, AttemptFinished, Outcome, Output, Reason
 from drctl.model.plan import Approval, Endpoint, Http, Manual, Shell, Step, Tcp, Transfer, Wait
+from drctl.read.shell import shell_use
 
 SETTLE_WINDOW_S = 120.0  # how long a host that cannot be reached is asked again what became of a job
 SETTLE_EVERY_S = 3.0
@@ -260,7 +261,9 @@ class _Doer:
                 filled = replace(request, url=fill(request.url, values))
                 answer = self.world.network.http(filled, timeout_s=timeout_s)
             case Tcp():
-                answer = self.world.network.tcp(request, timeout_s=timeout_s)
+                answer = self.world.network.tcp(
+                    replace(request, address=fill(request.address, values)), timeout_s=timeout_s
+                )
         return self._network_end(answer, read_only=read_only)
 
     def _network_end(self, answer: NetworkAnswer, *, read_only: bool) -> _End:
@@ -306,8 +309,13 @@ class _Doer:
 
 
 def mentions(script: str, name: str) -> bool:
-    """Whether a script uses the variable of that name."""
-    return re.search(rf"\$\{{?{re.escape(name)}(?![A-Za-z0-9_])", script) is not None
+    """Whether a script uses the variable of that name, with a dollar or within an arithmetic expansion."""
+    return name in _names(script)
+
+
+@lru_cache(maxsize=1024)
+def _names(script: str) -> frozenset[str]:
+    return frozenset(shell_use(script).names)
 
 
 def _only_used(secrets: Mapping[str, str], script: str) -> dict[str, str]:

@@ -38,7 +38,7 @@ def test_an_abort_from_another_terminal_ends_the_job_on_its_host(fresh_lab: Lab,
     assert watching.returncode == 8
     left = fresh_lab.ssh("cloudprox", ["pgrep", "-f", "type=full"])
     assert left.stdout.strip() == "", left.stdout
-    assert "half done" in operator.types("report").stdout
+    assert "may have changed something: full-backup" in " ".join(operator.types("report").stdout.split())
     # always ran: the report says who writes.
     assert "who-writes" in operator.types("report").stdout
 
@@ -46,7 +46,7 @@ def test_an_abort_from_another_terminal_ends_the_job_on_its_host(fresh_lab: Lab,
 def test_an_approval_from_another_terminal_lets_a_paused_run_go_on(fresh_lab: Lab, operator: Operator) -> None:
     operator.changed(lambda inventory: inventory["services"][SERVICE].update(objectives={"rpo": "1s"}))
     fresh_lab.cut("xneelo-jnb", "azure-san")
-    fresh_lab.load(seconds=4, rate=10)
+    fresh_lab.load(seconds=5, rate=10)
     fresh_lab.power_off("xneelo-jnb")
     fresh_lab.heal_all()
     assert "approve-the-loss" in operator.failover(code=6).stderr
@@ -54,7 +54,7 @@ def test_an_approval_from_another_terminal_lets_a_paused_run_go_on(fresh_lab: La
     assert 'did you mean "approve-the-loss"' in wrong.stderr
     operator.types("approve", "approve-the-loss", "--reason", "agreed on the phone")
     operator.types("resume", "--no-input", code=4)
-    assert "agreed on the phone" in operator.types("report").stdout
+    assert "agreed on the phone" in " ".join(operator.types("report").stdout.split())
 
 
 def test_a_check_of_the_readiness_changes_nothing(lab: Lab, operator: Operator) -> None:

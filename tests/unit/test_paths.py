@@ -11,11 +11,13 @@ from drctl.engine.ports import Answer
 from drctl.engine.state import Target
 from drctl.model.events import AttemptFinished, Ended, Outcome, Question, Reason, RunStarted, StopRequested
 from drctl.model.plan import (
+    Approval,
     Capture,
     Manual,
     Mode,
     OnFailure,
     Plan,
+    Retry,
     Section,
     Stage,
     Step,
@@ -171,6 +173,31 @@ def test_an_abort_ends_the_job_that_runs_and_always_still_runs() -> None:
     assert state.ended is Ended.ABORTED
     assert "enough" in state.ended_why
     assert bench.hosts.effects == {"long": 1, "tidy": 1}
+
+
+def test_an_abort_leaves_no_retry() -> None:
+    bench = Bench(plan(step("flaky", retry=Retry(attempts=10, delay_s=60))))
+    conductor = bench.conductor()
+
+    def flaky(_: int) -> object:
+        conductor.inbox.put(StopRequested(by="ann: enough", how="abort"))
+        threading.Event().wait(0.05)
+        return exits(143)
+
+    bench.hosts.scripts["flaky"] = flaky  # type: ignore[assignment]
+    state = conductor.conduct(
+        RunStarted(plan=bench.plan, plan_digest="d", operator="o", controller="m", pid=1, interactive=False)
+    )
+    assert state.ended is Ended.ABORTED
+    assert state.target(Target("flaky", "standby")).outcome is Outcome.FAILED
+
+
+def test_an_approval_of_what_was_not_measured_is_asked() -> None:
+    measure = step("measure", on_failure=OnFailure.CONTINUE, captures=(Capture(name="loss"),))
+    approve = step("approve", host=None, action=Approval(prompt="Lose ${loss}?", only_if_above=("loss", 1.0)))
+    bench = Bench(plan(measure, approve), hosts=failing("measure"))
+    assert bench.run().ended is Ended.PAUSED
+    assert bench.person.asked[0].question is Question.APPROVAL
 
 
 def test_an_abort_of_a_dead_run_ends_what_it_left_on_the_hosts() -> None:
