@@ -22,12 +22,16 @@ _MEANING = {
     (Question.APPROVAL, "no"): "abort the run",
     (Question.FAILED, "retry"): "try it again",
     (Question.FAILED, "skip"): "go on without it",
+    (Question.FAILED, "fallback"): "leave this runbook for its fallback, on the same clock",
+    (Question.FAILED, "rollback"): "undo what was begun, the last step first",
+    (Question.MANUAL, "done"): "you did it",
+    (Question.MANUAL, "failed"): "it cannot be done",
     (Question.IN_DOUBT, "succeeded"): "you looked, and it was done",
     (Question.IN_DOUBT, "run_again"): "you looked, and it was not done: send it again",
     (Question.OVERRIDE, "override"): "you vouch for the fact yourself; it goes into the evidence",
 }
 _ALWAYS = {"pause": "stop here; drctl resume goes on", "abort": "give the run up; what always runs still does"}
-_WANT_A_REASON = ("override", "skip", "succeeded", "abort", "no")
+_WANT_A_REASON = ("override", "skip", "succeeded", "abort", "no", "fallback", "rollback", "failed")
 
 
 class TerminalPerson:
