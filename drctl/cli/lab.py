@@ -89,6 +89,7 @@ def _status_text(now: Status) -> str:
         words = f"{host.name:<11} {host.address:<15} {host.power:<7} {host.size:<9} {host.database}{streaming}"
         lines.append(words.rstrip())
     lines += [f"cut: {one} and {other}" for one, other in now.cuts]
+    lines += [f"cut one way: from {source} to {target}" for source, target in now.one_way_cuts]
     lines += [
         f"application: {now.application}, its database traffic goes to {now.application_database}",
         f"first full backup: {now.backup}",
@@ -149,13 +150,17 @@ def thaw(host: HostName) -> None:
 
 
 @app.command()
-def cut(one: HostOrSite, other: HostOrSite) -> None:
+def cut(
+    one: HostOrSite,
+    other: HostOrSite,
+    one_way: Annotated[bool, typer.Option("--one-way", help="Lose only what the first sends to the second.")] = False,
+) -> None:
     """Drop every packet between two hosts or sites. The operator's link is drctl's own, too.
 
     Example: drctl lab cut xneelo-jnb azure-san
     """
-    for here, there in _lab().cut(one, other):
-        typer.echo(f"cut: {here} and {there}")
+    for here, there in _lab().cut(one, other, one_way=one_way):
+        typer.echo(f"cut one way: from {here} to {there}" if one_way else f"cut: {here} and {there}")
 
 
 @app.command()

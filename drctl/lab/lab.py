@@ -107,13 +107,16 @@ class Lab:
         host.groups.thaw(host.name)
         return was_frozen
 
-    def cut(self, one: str, other: str) -> list[tuple[str, str]]:
-        """Cut the link between two hosts or sites; the pairs of hosts that are cut."""
+    def cut(self, one: str, other: str, *, one_way: bool = False) -> list[tuple[str, str]]:
+        """Cut the link between two hosts or sites; the pairs of hosts that are cut.
+
+        With ``one_way`` only what ``one`` sends to ``other`` is lost.
+        """
         pairs = [(a.name, b.name) for a in self._hosts(one) for b in self._hosts(other) if a.name != b.name]
         if not pairs:
             raise UsageError(f"{one} and {other} are the same host: there is no link to cut")
         for pair in pairs:
-            Network(self.settings).cut(*pair)
+            Network(self.settings).cut(*pair, one_way=one_way)
         return pairs
 
     def heal(self, one: str, other: str) -> bool:

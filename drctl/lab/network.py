@@ -120,34 +120,45 @@ class Network:
         """Switch the host's network card off."""
         self._ip(host, ["link set eth0 down"], what=f"{host}: network card off")
 
-    def cut(self, one: str, other: str) -> None:
-        """Drop every packet between two hosts, both ways, established sessions included."""
-        self._in(ROUTER, ["nft", f"add element inet drctl_lab cuts {self._pair(one, other)}"], what="cut the link")
+    def cut(self, one: str, other: str, *, one_way: bool = False) -> None:
+        """Drop every packet between two hosts, established sessions included; ``one_way``: only from ``one``."""
+        ways = [(one, other)] if one_way else [(one, other), (other, one)]
+        self._in(ROUTER, ["nft", f"add element inet drctl_lab cuts {self._elements(ways)}"], what="cut the link")
 
     def heal(self, one: str, other: str) -> bool:
-        """Let packets pass between two hosts again. False when that link was not cut."""
-        if (one, other) not in self.cuts() and (other, one) not in self.cuts():
-            return False
-        self._in(ROUTER, ["nft", f"delete element inet drctl_lab cuts {self._pair(one, other)}"], what="heal the link")
-        return True
+        """Let packets pass between two hosts again, both ways. False when that link was not cut."""
+        ways = self._lost_ways() & {(one, other), (other, one)}
+        if ways:
+            words = f"delete element inet drctl_lab cuts {self._elements(sorted(ways))}"
+            self._in(ROUTER, ["nft", words], what="heal the link")
+        return bool(ways)
 
     def heal_all(self) -> None:
         """Let packets pass everywhere again."""
         self._in(ROUTER, ["nft", "flush set inet drctl_lab cuts"], what="heal all links")
 
-    def _pair(self, one: str, other: str) -> str:
-        here, there = self._settings.address(one), self._settings.address(other)
-        return f"{{ {here} . {there}, {there} . {here} }}"
+    def _elements(self, ways: Sequence[tuple[str, str]]) -> str:
+        address = self._settings.address
+        return f"{{ {', '.join(f'{address(source)} . {address(target)}' for source, target in ways)} }}"
 
     def cuts(self) -> set[tuple[str, str]]:
-        """The links that are cut, each once, by the names of its two hosts in alphabetical order."""
+        """The links that are cut both ways, each once, by the names of its two hosts in alphabetical order."""
+        ways = self._lost_ways()
+        return {(one, other) for one, other in ways if one < other and (other, one) in ways}
+
+    def one_way_cuts(self) -> set[tuple[str, str]]:
+        """The links on which packets pass one way only: from which host, and to which, they are lost."""
+        ways = self._lost_ways()
+        return {(source, target) for source, target in ways if (target, source) not in ways}
+
+    def _lost_ways(self) -> set[tuple[str, str]]:
         listed = json.loads(self._in(ROUTER, ["nft", "-j", "list set inet drctl_lab cuts"], what="list the cuts"))
         names = {self._settings.address(host): host for host in HOSTS}
         found: set[tuple[str, str]] = set()
         for item in listed["nftables"]:
             for element in item.get("set", {}).get("elem", []):
-                one, other = sorted(names[address] for address in element["concat"])
-                found.add((one, other))
+                source, target = element["concat"]
+                found.add((names[source], names[target]))
         return found
 
     def rate(self, host: str, mbit: float) -> None:

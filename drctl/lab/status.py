@@ -38,6 +38,7 @@ class Status:
     inventory: str = ""
     hosts: tuple[HostStatus, ...] = ()
     cuts: tuple[tuple[str, str], ...] = ()
+    one_way_cuts: tuple[tuple[str, str], ...] = ()  # from which host, and to which, packets are lost
     application: str = ""
     application_database: str = ""
     backup: str = "unknown"
@@ -92,6 +93,7 @@ def status(settings: Settings) -> Status:
         inventory=state.inventory,
         hosts=hosts,
         cuts=tuple(sorted(Network(settings).cuts())),
+        one_way_cuts=tuple(sorted(Network(settings).one_way_cuts())),
         application=application,
         application_database=target,
         backup=("running" if running else "unknown") if code is None else "done" if code == 0 else "failed",

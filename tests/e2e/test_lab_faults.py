@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -138,6 +139,37 @@ def test_cut_and_heal(fresh_lab: Lab) -> None:
     lab.heal_all()
     assert wait_until(lambda: lab.status().application == "ok", within=10)
     assert lab.status().cuts == ()
+
+
+def test_a_link_that_is_cut_one_way_still_carries_the_other(lab: Lab) -> None:
+    """What is asked arrives and the answer does not: whoever asks takes the other end for dead."""
+    init = lab.host("cloudprox").init
+    assert init is not None
+
+    def arrived() -> int:
+        """Datagrams that came to a port where nobody listens."""
+        counters = Path(f"/proc/{init.pid}/net/snmp").read_text().splitlines()
+        names, values = (line.split() for line in counters if line.startswith("Udp:"))
+        return int(values[names.index("NoPorts")])
+
+    assert lab.cut("cloudprox", "operator", one_way=True) == [("cloudprox", "operator")]
+    try:
+        assert (lab.status().cuts, lab.status().one_way_cuts) == ((), (("cloudprox", "operator"),))
+        before = arrived()
+        assert not reaches(lab.settings.address("cloudprox"))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"x", (lab.settings.address("cloudprox"), 9))
+        assert wait_until(lambda: arrived() > before, within=10)
+        # Cut both ways it is one cut, and healing takes both away.
+        lab.cut("operator", "cloudprox", one_way=True)
+        assert (lab.status().cuts, lab.status().one_way_cuts) == ((("cloudprox", "operator"),), ())
+        assert lab.heal("operator", "cloudprox")
+        assert reaches(lab.settings.address("cloudprox"))
+        lab.cut("cloudprox", "operator", one_way=True)
+        assert lab.heal("operator", "cloudprox")
+        assert not lab.heal("operator", "cloudprox")
+    finally:
+        lab.heal_all()
 
 
 def test_power_on_does_not_need_the_operators_link(fresh_lab: Lab) -> None:
