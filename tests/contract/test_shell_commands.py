@@ -109,6 +109,15 @@ def test_a_secret_with_anything_in_it_arrives_as_it_is(run: Run, way: Way, tmp_p
     assert target.read_bytes() == awkward.encode("utf-8", "surrogateescape")
 
 
+def test_a_secret_does_not_get_into_the_environment_by_its_name(run: Run, way: Way) -> None:
+    way.environ["S"] = "the-secret-value"
+    ear = Ear()
+    result = run('env; [ "$HOME" = the-secret-value ]', ear, secrets={"HOME": "env:S"})
+    assert result.exit_code == 0
+    assert b"PATH=" in ear.out
+    assert b"the-secret-value" not in ear.out
+
+
 @pytest.mark.parametrize("name", ["a b", "1a", "", "a-b", "a;b", "é", "a\n"])
 def test_a_name_that_is_no_variable_is_refused(run: Run, name: str, tmp_path: Path) -> None:
     mark = tmp_path / "ran"
