@@ -196,7 +196,10 @@ class JournalFile:
             after,
         )
         for sequence, at, body, told, sha256 in rows:
-            right = digest_of(run_id=run_id, sequence=sequence, at=at, body=body, previous=told)
+            try:
+                right = digest_of(run_id=run_id, sequence=sequence, at=at, body=body, previous=told)
+            except ValueError:  # no JSON any more
+                right = ""
             if (sequence, told, sha256) != (expected, previous, right):
                 raise JournalError(
                     f"event {expected} of the run {run_id} is not as it was written: its chain of hashes is broken",
