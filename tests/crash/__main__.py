@@ -56,15 +56,20 @@ def main() -> int:
             for n, file in enumerate(files)
         ]
         codes = [process.wait() for process in running]
-        rows = [Row(**json.loads(line)) for file in files if file.exists() for line in file.read_text().splitlines()]
-        write_table(asked.table, rows, began=began)
+        write_table(asked.table, [row for file in files for row in rows_of(file)], began=began)
     return max(codes)
 
 
+def rows_of(file: Path) -> list[Row]:
+    """The rows that were written down."""
+    return [Row(**json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
+
+
 def sweep(place: Path, part: int, parts: int, file: Path) -> int:
-    """Every ``parts``-th kill, from ``part`` on; each row is written down at once."""
+    """Every ``parts``-th kill, from ``part`` on; each row is written down at once, and not done again next time."""
     broken = False
-    with crash_lab(place, suffix="b" * part) as bench, file.open("w") as out:
+    done = {row.kill for row in rows_of(file)}
+    with crash_lab(place, suffix="b" * part) as bench, file.open("a") as out:
 
         def note(row: Row) -> None:
             nonlocal broken
@@ -80,7 +85,8 @@ def sweep(place: Path, part: int, parts: int, file: Path) -> int:
             return 1
         kills = kills_of(bench.whole, set(bench.whole_evidence.claimed))
         for kill in kills[part::parts]:
-            note(bench.kill_once(kill))
+            if str(kill) not in done:
+                note(bench.kill_once(kill))
         if part == parts - 1:
             note(bench.kill_again_and_again())
     return 1 if broken else 0

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from drctl.errors import LabError
 from drctl.lab import Lab, missing_prerequisites
 from tests.crash.evidence import PRIMARY, Evidence, gather, never_arrived
 
@@ -86,8 +87,7 @@ class Bench:
         self.number += 1
         place = self.directory / str(self.number)
         place.mkdir()
-        self.lab.down()
-        self.lab.up(place / "lab.yml")
+        self._renew(place / "lab.yml")
         self.lab.power_off(PRIMARY)
         not_ours = never_arrived(self.lab)
         operator = Operator(self.lab, place)
@@ -122,6 +122,17 @@ class Bench:
             problems=tuple(problems),
             took_s=round(time.monotonic() - began, 1),
         )
+
+    def _renew(self, inventory: Path) -> None:
+        """A new lab. On a machine that is busy with another one it may take a second try to come up."""
+        for tries_left in (2, 1, 0):
+            self.lab.down()
+            try:
+                self.lab.up(inventory)
+                return
+            except LabError:
+                if not tries_left:
+                    raise
 
 
 def said(event: dict) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 SEED = os.environ.get("DRCTL_SEED", "0" if os.environ.get("CI") else str(random.randrange(10**6)))
-EXAMPLES = int(os.environ.get("DRCTL_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("DRCTL_EXAMPLES", "100"))
 
 settings.register_profile(
     "drctl",

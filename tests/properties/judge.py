@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from drctl.engine.decide import failed
 from drctl.engine.fold import fold_all
 from drctl.engine.state import RunState, Target, targets_of
 from drctl.model.events import (
@@ -14,7 +15,6 @@ from drctl.model.events import (
     Event,
     Outcome,
     PersonAnswered,
-    Reason,
     RunEnded,
 )
 from drctl.model.plan import Mode, Section, Step
@@ -32,6 +32,7 @@ def judge(run: Run, state: RunState) -> None:
     no_effect_happens_twice(run)
     nothing_needing_proof_goes_ahead_without(run)
     the_sections_keep_their_turns(run, state)
+    a_no_is_a_no_go(run, state)
     always_runs(run, state)
     undos_go_backwards(run)
 
@@ -120,6 +121,14 @@ def the_sections_keep_their_turns(run: Run, state: RunState) -> None:
         begun.add(section)
 
 
+def a_no_is_a_no_go(run: Run, state: RunState) -> None:
+    """After a precondition said no, and the runbook does not bear it, nothing else begins."""
+    if any(failed(state, step) for step in run.plan.steps(Section.PRECONDITIONS)):
+        assert state.ended in (Ended.NO_GO, Ended.ABORTED)
+        begun = {run.plan.step(e.body.step).id for e in run.events if isinstance(e.body, AttemptStarted)}
+        assert not begun & {s.id for s in run.plan.steps(Section.STEPS)}, "a step began after a no"
+
+
 def always_runs(run: Run, state: RunState) -> None:
     if state.ended is Ended.NO_GO:
         return
@@ -157,6 +166,3 @@ def nothing_is_in_flight_twice(run: Run) -> None:
             flying.pop(Target(body.step, body.host), None)
         elif isinstance(body, RunEnded):
             assert not flying, "a run does not end while something is in flight"
-
-
-UNKNOWN = (Reason.LOST, Reason.REBOOTED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drctl.engine.decide import Attempt, decide
@@ -28,6 +28,7 @@ def carry_on(run: Run, state: RunState) -> RunState:
     raise AssertionError(f"after {LIVES} resumes the run is still paused: {state.ended_why}")
 
 
+@settings(max_examples=3 * settings().max_examples)  # no deaths in it, so it is quick
 @given(runs())
 def test_a_run_ends_and_keeps_the_laws(run: Run) -> None:
     state, _ = run.begin()
