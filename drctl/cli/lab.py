@@ -90,6 +90,9 @@ def _status_text(now: Status) -> str:
         lines.append(words.rstrip())
     lines += [f"cut: {one} and {other}" for one, other in now.cuts]
     lines += [f"cut one way: from {source} to {target}" for source, target in now.one_way_cuts]
+    lines += [f"latency: {one} and {other}, {ms:g} ms more" for one, other, ms in now.latencies]
+    if now.relay == "ended":
+        lines.append("the relay of the slow links has ended, nothing passes on them; type the latency again, or 0")
     lines += [
         f"application: {now.application}, its database traffic goes to {now.application_database}",
         f"first full backup: {now.backup}",
@@ -192,6 +195,19 @@ def rate(
     """
     _lab().rate(host, mbit)
     typer.echo(f"{host}: {mbit:g} Mbit/s each way" if mbit else f"{host}: unlimited")
+
+
+@app.command()
+def latency(
+    names: Annotated[list[str], typer.Argument(metavar="HOST|SITE...", help="One end, or both ends, of a link.")],
+    ms: Annotated[float, typer.Argument(metavar="MS", help="Milliseconds more for every round trip; 0 is none.")],
+) -> None:
+    """Make a link longer, or all links of one host: packets wait on their way, half the time in each direction.
+
+    Example: drctl lab latency xneelo-jnb azure-san 20
+    """
+    for one, other in _lab().latency(names, ms):
+        typer.echo(f"{one} and {other}: {ms:g} ms more" if ms else f"{one} and {other}: nothing added")
 
 
 @app.command()

@@ -184,7 +184,7 @@ def shipped_text(name: str) -> str:
 
 def copy_boot_scripts(settings: Settings) -> None:
     """Copy what the machine itself runs for the lab next to the lab, so that it outlives an upgrade of drctl."""
-    for name in ("boot.sh", "join.sh"):
+    for name in ("boot.sh", "join.sh", "delay.py"):
         with as_file(files("drctl.lab").joinpath("files", name)) as source:
             shutil.copyfile(source, settings.directory / name)
 

@@ -12,6 +12,7 @@ from drctl.lab import acknowledged, database, edge, inventory, lifecycle, ssh, s
 from drctl.lab.commands import Progress, silent, wait_until
 from drctl.lab.disk import Accounts, Disk
 from drctl.lab.host import Host
+from drctl.lab.latency import Latency
 from drctl.lab.network import Network
 from drctl.lab.state import read_state
 from drctl.lab.topology import DATABASE_HOSTS, HOSTS, SIZES, Settings, host_of, hosts_of
@@ -135,6 +136,21 @@ class Lab:
         if mbit < 0 or 0 < mbit < 0.01:
             raise UsageError(f"a link cannot have {mbit:g} Mbit/s", hint="0 takes the limit away; 0.01 is the least")
         Network(self.settings).rate(self.host(name).name, mbit)
+
+    def latency(self, names: Sequence[str], ms: float) -> list[tuple[str, str]]:
+        """Add so many milliseconds to every round trip between two hosts or sites; 0 takes them away.
+
+        One name alone means its links to every other host. Returns the pairs of hosts; raises UsageError for more
+        than two names, or for a number that is not between 0 and 10000.
+        """
+        if not 1 <= len(names) <= 2:
+            raise UsageError("a link has two ends: name one host or site, or two")
+        others = self._hosts(names[1]) if len(names) == 2 else [Host(self.settings, name) for name in HOSTS]
+        pairs = [(a.name, b.name) for a in self._hosts(names[0]) for b in others if a.name != b.name]
+        if not pairs:
+            raise UsageError(f"{names[0]} and {names[1]} are the same host: there is no link to slow down")
+        Latency(self.settings).change(pairs, ms)
+        return pairs
 
     def resize(self, name: str, size: str, *, within: float = 60.0) -> bool:
         """Give a host another size, which reboots it, and wait for ssh. False when it has that size already.

@@ -16,6 +16,7 @@ from drctl.lab.commands import Progress, wait_until
 from drctl.lab.disk import Accounts, Disk, copy_boot_scripts
 from drctl.lab.host import Host
 from drctl.lab.inventory import inventory_text, write_inventory
+from drctl.lab.latency import Latency
 from drctl.lab.network import Network
 from drctl.lab.prerequisites import require
 from drctl.lab.state import LabState, exclusive, machine_boot_id, read_state, write_state
@@ -168,6 +169,7 @@ def _remove(settings: Settings) -> None:
             init.kill()
         host.end_processes()
     ControlGroups(settings.name).remove(list(HOSTS))
+    Latency(settings).end()
     Network(settings).down()
     # An overlay leaves a directory that nobody may enter, root excepted.
     shutil.rmtree(settings.directory)

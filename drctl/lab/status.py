@@ -9,6 +9,7 @@ from drctl.errors import LabError
 from drctl.lab import edge
 from drctl.lab.database import first_backup_code, role_of
 from drctl.lab.host import Host
+from drctl.lab.latency import Latency
 from drctl.lab.network import Network
 from drctl.lab.state import LabState, machine_boot_id, read_state
 from drctl.lab.topology import DATABASE_HOSTS, HOSTS, Settings
@@ -39,6 +40,8 @@ class Status:
     hosts: tuple[HostStatus, ...] = ()
     cuts: tuple[tuple[str, str], ...] = ()
     one_way_cuts: tuple[tuple[str, str], ...] = ()  # from which host, and to which, packets are lost
+    latencies: tuple[tuple[str, str, float], ...] = ()  # between which hosts, and what is added to a round trip, in ms
+    relay: str = ""  # of the slow links: running, or ended (then nothing passes on them), or empty
     application: str = ""
     application_database: str = ""
     backup: str = "unknown"
@@ -84,6 +87,8 @@ def status(settings: Settings) -> Status:
     except LabError:
         target = "unknown"
     code = first_backup_code(settings)
+    latency = Latency(settings)
+    slow = tuple((one, other, ms) for (one, other), ms in latency.milliseconds().items())
     running = any(host.name == "cloudprox" and host.power == "on" for host in hosts)
     return Status(
         name=settings.name,
@@ -94,6 +99,8 @@ def status(settings: Settings) -> Status:
         hosts=hosts,
         cuts=tuple(sorted(Network(settings).cuts())),
         one_way_cuts=tuple(sorted(Network(settings).one_way_cuts())),
+        latencies=slow,
+        relay=("running" if latency.relay else "ended") if slow else "",
         application=application,
         application_database=target,
         backup=("running" if running else "unknown") if code is None else "done" if code == 0 else "failed",

@@ -8,11 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from drctl.errors import LabError
+from drctl.cli.lab import app
+from drctl.errors import LabError, UsageError
 from drctl.lab import Lab
 from drctl.lab.commands import wait_until
 from drctl.lab.edge import health
+from drctl.lab.latency import Latency
 
 pytestmark = pytest.mark.lab
 
@@ -195,6 +198,80 @@ def test_rate_slows_a_link_down(fresh_lab: Lab) -> None:
     assert slow > 1.5, "16 Mbit at 8 Mbit/s take two seconds"
     assert free < 1.5
     assert seconds() < 1.5
+
+
+def round_trip_ms(address: str) -> float:
+    """The shortest of a few TCP handshakes: what the machine is busy with can only make one longer."""
+    times = []
+    for _ in range(3):
+        started = time.monotonic()
+        socket.create_connection((address, 22), 5).close()
+        times.append((time.monotonic() - started) * 1000)
+    return min(times)
+
+
+def test_latency_makes_a_link_longer_and_the_others_not(lab: Lab) -> None:
+    near, far = lab.settings.address("edge"), lab.settings.address("cloudprox")
+    ssh_from_edge = "exec 3<>/dev/tcp/cloudprox/22; read -r banner <&3; echo $banner"
+    try:
+        assert lab.latency(["operator", "cloudprox"], 400) == [("operator", "cloudprox")]
+        assert lab.status().latencies == (("cloudprox", "operator", 400.0),)
+        assert lab.status().relay == "running"
+        assert round_trip_ms(far) >= 400
+        started = time.monotonic()
+        assert lab.ssh("cloudprox", ["hostname"]).stdout == "cloudprox\n"
+        assert time.monotonic() - started >= 0.4
+        # More than a window of TCP, in frames that the kernel would send in one piece: they come whole.
+        assert len(lab.ssh("cloudprox", ["head -c 3000000 /dev/zero"]).stdout) == 3_000_000
+        assert round_trip_ms(near) < 400
+        # All links of a host; one of them is given another length afterwards.
+        lab.latency(["cloudprox"], 300)
+        lab.latency(["cloudprox", "operator"], 0)
+        assert {(one, other) for one, other, _ in lab.status().latencies} == {
+            ("azure-san", "cloudprox"),
+            ("cloudprox", "edge"),
+            ("cloudprox", "xneelo-jnb"),
+        }
+        assert round_trip_ms(far) < 300
+        started = time.monotonic()
+        assert lab.ssh("edge", [f"bash -c '{ssh_from_edge}'"]).stdout.startswith("SSH-2.0")
+        assert time.monotonic() - started >= 0.3
+        relay = Latency(lab.settings).relay
+        assert relay is not None
+    finally:
+        lab.latency(["cloudprox"], 0)
+    assert lab.status().latencies == ()
+    assert not relay.is_alive()
+    assert round_trip_ms(far) < 300
+
+
+def test_a_relay_that_was_lost_is_seen_and_made_again(lab: Lab) -> None:
+    address = lab.settings.address("cloudprox")
+    try:
+        lab.latency(["operator", "cloudprox"], 1)
+        relay = Latency(lab.settings).relay
+        assert relay is not None
+        relay.kill()
+        assert wait_until(lambda: lab.status().relay == "ended", within=5)
+        assert not reaches(address), "packets passed without their delay"
+        assert "has ended" in CliRunner().invoke(app, ["status"]).stdout
+        lab.latency(["operator", "cloudprox"], 1)
+        assert reaches(address, timeout=5)
+    finally:
+        lab.latency(["operator", "cloudprox"], 0)
+    assert reaches(address, timeout=5)
+
+
+def test_a_latency_that_cannot_be(lab: Lab) -> None:
+    for names, ms, said in (
+        (["edge", "edge"], 5.0, "same host"),
+        (["edge", "operator", "cloudprox"], 5.0, "two ends"),
+        (["edge"], -1.0, "cannot be added"),
+        (["edge"], 10_001.0, "cannot be added"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            lab.latency(names, ms)
+    assert lab.status().latencies == ()
 
 
 def test_resize_reboots_once_and_then_is_done(fresh_lab: Lab) -> None:
