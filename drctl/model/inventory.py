@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag
 
-from drctl.model.runbook import MANY, ONE, ObjectivesText, Written
+from drctl.model.actions import Written
+from drctl.model.runbook import MANY, ONE, ObjectivesText
 from drctl.model.scalars import Flag, HostName, Line, Port, RoleName, ScalarText, SecretReference, Slug, VariableName
 
 SiteKind = Literal["datacentre", "cloud", "backup", "physical", "premises", "office"]

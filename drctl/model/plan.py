@@ -284,6 +284,7 @@ class Plan:
     runbook_source: Source
     inventory_source: Source
     drctl_version: str
+    called_sources: tuple[Source, ...] = ()  # the other runbooks that steps of this plan come from
 
     def steps(self, section: Section | None = None) -> tuple[Step, ...]:
         """The steps in order, of one section or of all."""

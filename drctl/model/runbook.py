@@ -8,34 +8,39 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
+from drctl.model.actions import (
+    ApprovalText,
+    Call,
+    FallbackText,
+    HttpText,
+    Manual,
+    Script,
+    ShellText,
+    TcpText,
+    TransferText,
+    VerifyText,
+    Words,
+    Written,
+)
 from drctl.model.scalars import (
     Duration,
     Flag,
     InputType,
     Line,
-    Port,
     ScalarText,
     Slug,
     SomeTime,
     VariableName,
 )
-from drctl.model.units import parse_duration
 
 CaptureName = Literal["text", "int", "time", "duration", "bytes", "json"]
 MarkName = Literal["outage_started", "detected", "declared", "service_restored", "protected"]
-Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+ModeName = Literal["check", "drill", "real"]
 
 # Tags of unions: the reader leaves them out of the place that it names.
-TEXT, COMMAND, ONE, MANY, STEP, GROUP = "<text>", "<command>", "<one>", "<many>", "<step>", "<parallel>"
-
-
-class Written(BaseModel):
-    """What all documents share: nothing unknown, nothing guessed, nothing changed afterwards."""
-
-    # The texts below the fields are what an editor shows beside them (docs/schema).
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+ONE, MANY, STEP, GROUP, WORD, OTHER, UNDO = "<one>", "<many>", "<step>", "<parallel>", "<word>", "<other>", "<undo>"
 
 
 class ObjectivesText(Written):
@@ -60,115 +65,14 @@ class Input(Written):
     """What it is for, in one line."""
 
 
-class CommandUse(Written):
-    """A command of the inventory's service (an argv list), with more arguments; no shell reads them."""
-
-    command: VariableName
-    """A name below commands of the service in the inventory."""
-    arguments: list[ScalarText] = []
-    """Words that are added at its end; ${name} is filled in."""
-
-
-def _text_or_mapping(value: Any) -> str:
-    return COMMAND if isinstance(value, dict | CommandUse) else TEXT
-
-
 def _one_or_many(value: Any) -> str:
     return MANY if isinstance(value, list) else ONE
 
 
-Script = Annotated[str, Field(min_length=1)]
-ShellText = Annotated[
-    Annotated[Script, Tag(TEXT)] | Annotated[CommandUse, Tag(COMMAND)], Discriminator(_text_or_mapping)
-]
 Hosts = Annotated[
     Annotated[Line, Tag(ONE)] | Annotated[Annotated[list[Line], Field(min_length=1)], Tag(MANY)],
     Discriminator(_one_or_many),
 ]
-
-
-class HttpExpect(Written):
-    """What the answer must be: its status, and members of the JSON object in its body."""
-
-    status: Annotated[int, Field(ge=100, le=599)] = 200
-    """The status of the answer."""
-    json_: dict[str, ScalarText] = Field(default={}, alias="json")
-    """Members of the JSON object in the answer, and their values."""
-
-
-class HttpText(Written):
-    """A request from the operator's machine."""
-
-    url: Line
-    """Where; ${name} is filled in."""
-    method: Method = "GET"
-    """GET and HEAD only read."""
-    expect: HttpExpect = HttpExpect()
-    """What the answer must be."""
-
-
-class TcpText(Written):
-    """A TCP connection from the operator's machine, to a role, a host or an address."""
-
-    host: Line
-    """A role, a host or an address; ${name} is filled in."""
-    port: Port
-    """The port."""
-    expect: Literal["open", "closed"] = "open"
-    """Whether it should answer."""
-
-
-def _limit(value: Any) -> Any:
-    """A number, a duration (kept as it is written) or the name of an objective."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("must be a duration such as 5m, a number, or rpo or rto")
-    if isinstance(value, str) and value not in ("rpo", "rto"):
-        parse_duration(value)
-    return value
-
-
-Limit = Annotated[
-    int | float | str,
-    BeforeValidator(_limit),
-    WithJsonSchema({"type": ["string", "number"], "examples": ["5m", "rpo"]}),
-]
-
-
-class OnlyIfAbove(Written):
-    """Ask only when a captured number or duration is above the limit."""
-
-    value: VariableName
-    """A name that an earlier step captures."""
-    limit: Limit
-    """A duration, a number, or rpo or rto."""
-
-
-class ApprovalText(Written):
-    """A person says yes."""
-
-    prompt: Annotated[str, Field(min_length=1)]
-    """What the person is asked; ${name} is filled in."""
-    only_if_above: OnlyIfAbove | None = None
-    """Ask only then."""
-
-
-class VerifyText(Written):
-    """Must hold after the step; a read-only probe that is repeated until it does."""
-
-    run: ShellText | None = None
-    """A script or a command on the step's hosts."""
-    local: ShellText | None = None
-    """A script or a command on the operator's machine."""
-    http: HttpText | None = None
-    """A request from the operator's machine."""
-    tcp: TcpText | None = None
-    """A connection from the operator's machine."""
-    expect: ScalarText | None = None
-    """What it must print."""
-    within: SomeTime = 30.0
-    """How long it may take until it holds."""
-    every: SomeTime = 1.0
-    """How long between two looks."""
 
 
 class RetryText(Written):
@@ -203,6 +107,50 @@ Marks = Annotated[
 ]
 
 
+def _word_or_runbook(value: Any) -> str:
+    return OTHER if isinstance(value, dict | BaseModel) else WORD
+
+
+def _script_or_undo(value: Any) -> str:
+    return UNDO if isinstance(value, dict | BaseModel) else WORD
+
+
+class UndoText(Written):
+    """How a step is undone. What is not said here is as in the step: hosts, become and timeout."""
+
+    run: ShellText | None = None
+    """A script or a command on the step's hosts."""
+    argv: Words | None = None
+    """A program and its arguments on the step's hosts; no shell reads them."""
+    local: ShellText | None = None
+    """A script or a command on the operator's machine."""
+    command: VariableName | None = None
+    """A command of the inventory, run where the step runs."""
+    arguments: list[ScalarText] = Field(default_factory=list)
+    """Words that are added at the end of the command."""
+    hosts: Hosts | None = None
+    """Where, when it is not where the step runs."""
+    become: Line | None = None
+    """As whom, when it is not who the step runs as."""
+    timeout: SomeTime | None = None
+    """When it is ended."""
+    expected: Duration | None = None
+    """How long it usually takes."""
+    idempotent: Flag | None = None
+    """Doing it twice does no harm, so what is in doubt may be done again."""
+
+
+Undo = Annotated[Annotated[Script, Tag(WORD)] | Annotated[UndoText, Tag(UNDO)], Discriminator(_script_or_undo)]
+OnStepFailure = Annotated[
+    Annotated[Literal["abort", "continue", "pause", "rollback"], Tag(WORD)] | Annotated[FallbackText, Tag(OTHER)],
+    Discriminator(_word_or_runbook),
+]
+OnRunFailure = Annotated[
+    Annotated[Literal["abort", "pause", "rollback"], Tag(WORD)] | Annotated[FallbackText, Tag(OTHER)],
+    Discriminator(_word_or_runbook),
+]
+
+
 class StepText(Written):
     """One step: an id, exactly one action, and what it promises."""
 
@@ -213,29 +161,47 @@ class StepText(Written):
 
     run: ShellText | None = None
     """Shell text, or a command of the inventory, on the hosts."""
+    argv: Words | None = None
+    """A program and its arguments on the hosts; no shell reads them."""
     local: ShellText | None = None
     """Shell text, or a command of the inventory, on the operator's machine."""
     http: HttpText | None = None
     """A request from the operator's machine."""
     tcp: TcpText | None = None
     """A connection from the operator's machine."""
+    put: TransferText | None = None
+    """A file of this machine is sent to the hosts."""
+    get: TransferText | None = None
+    """A file of the host is fetched to this machine."""
+    manual: Manual | None = None
+    """A person does it, and says that it is done."""
     approval: ApprovalText | None = None
     """A person says yes."""
+    runbook: Call | None = None
+    """Another runbook, whose steps are done here."""
     wait: SomeTime | None = None
     """Nothing happens for this long."""
 
     hosts: Hosts | None = None
     """A role of the service, a host, a group or a site, or a list of them."""
+    max_parallel: Annotated[int, Field(ge=1)] | None = None
+    """How many of the hosts at once; all unless said."""
     become: Line | None = None
     """The user to run as, through sudo."""
+    when: Annotated[dict[VariableName, ScalarText], Field(min_length=1)] = Field(default_factory=dict)
+    """Only when each of these inputs and captured values is so."""
+    modes: Annotated[list[ModeName], Field(min_length=1)] = Field(default_factory=list)
+    """Only in these modes; in all unless said."""
     timeout: SomeTime | None = None
     """When it is ended: 60s unless said."""
     expected: Duration | None = None
     """How long it usually takes."""
     retry: RetryText | None = None
     """How often a failure is tried again."""
-    on_failure: Literal["abort", "continue", "pause"] | None = None
+    on_failure: OnStepFailure | None = None
     """What a failure does to the run."""
+    rollback: Undo | None = None
+    """How it is undone: a script, or more."""
     on_unreachable: Literal["fail", "continue"] | None = None
     """What a host that cannot be reached does to the run."""
     read_only: Flag | None = None
@@ -250,7 +216,7 @@ class StepText(Written):
     """What it must print."""
     verify: VerifyText | None = None
     """What must hold afterwards."""
-    capture: dict[VariableName, CaptureName] = {}
+    capture: dict[VariableName, CaptureName] = Field(default_factory=dict)
     """Names for its output, with their types; with several, one for each line."""
     marks: Marks | None = None
     """A point of the RTO clock: the end of the step, or a captured time."""
@@ -281,8 +247,6 @@ def _step_or_group(value: Any) -> str:
 
 Entry = Annotated[Annotated[StepText, Tag(STEP)] | Annotated[ParallelText, Tag(GROUP)], Discriminator(_step_or_group)]
 
-ACTIONS = ("run", "local", "http", "tcp", "approval", "wait")
-
 
 class Runbook(Written):
     """A runbook: what must hold, what is done, what is done whatever happened."""
@@ -295,13 +259,13 @@ class Runbook(Written):
     """What it is for, and when it is not."""
     objectives: ObjectivesText = ObjectivesText()
     """What this runbook is held to, unless the service promises something else."""
-    inputs: dict[VariableName, Input] = {}
+    inputs: dict[VariableName, Input] = Field(default_factory=dict)
     """What whoever starts the run may give."""
-    preconditions: list[Entry] = []
+    preconditions: list[Entry] = Field(default_factory=list)
     """Must all hold, or nothing is changed. Read-only."""
     steps: Annotated[list[Entry], Field(min_length=1)]
     """What is done, in this order."""
-    always: list[Entry] = []
+    always: list[Entry] = Field(default_factory=list)
     """What is done at the end, whatever happened."""
-    on_failure: Literal["abort", "pause"] | None = None
+    on_failure: OnRunFailure | None = None
     """What a failed step of steps does that does not say so itself."""

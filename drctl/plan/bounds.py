@@ -1,20 +1,22 @@
 """How long a plan takes: usually, and at the most, by what its steps say of themselves.
 
-All figures are seconds. A person's decision has no bound, so approvals count as nothing here and are named instead;
-so is the time to settle what is in doubt. Hosts of one step, and the steps of a parallel group, go side by side.
+All figures are seconds. A person has no bound, so approvals and manual steps count as nothing at the most, and are
+named instead; so is the time to settle what is in doubt. Hosts of one step, and the steps of a parallel group, go side
+by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from drctl.model.plan import Approval, Mark, Plan, Section, Stage, Step, Wait
+from drctl.model.plan import Approval, Manual, Mark, Plan, Section, Stage, Step, Wait
 from drctl.model.runbook import Runbook
 from drctl.model.units import format_duration
 from drctl.read.diagnostics import Diagnostic, Severity
 from drctl.read.document import Document
 
+PEOPLE = (Approval, Manual)  # actions that are a person's
 _COSTLIEST = 3
 _LAST_LOOK_S = 1.0  # a verify looks once more when its time is just over
 
@@ -31,13 +33,16 @@ class Span:
 class Bounds:
     """The spans of a plan's sections, and of the part that the RTO is about.
 
-    ``until_restored`` goes up to the stage that marks the service as restored, or to the end of the steps when none
-    does. ``undeclared`` steps do not say what they usually take; ``people`` are the steps that ask somebody.
+    ``total`` is the straight road: neither the fallback nor the rollback is in it. ``until_restored`` goes up to the
+    stage that marks the service as restored, or to the end of the steps when none does; ``by_fallback`` is all of that
+    and then the fallback up to its own mark, None without a fallback. ``undeclared`` steps do not say what they
+    usually take; ``people`` are the steps that ask somebody.
     """
 
     sections: tuple[tuple[Section, Span], ...]
     total: Span
     until_restored: Span
+    by_fallback: Span | None
     undeclared: tuple[str, ...]
     people: tuple[str, ...]
 
@@ -50,24 +55,29 @@ def bounds(plan: Plan) -> Bounds:
             for section in Section
             if plan.steps(section)
         ),
-        total=_sum(plan.stages),
+        total=_sum(stage for stage in plan.stages if stage.section not in (Section.FALLBACK, Section.ROLLBACK)),
         until_restored=_sum(_until_restored(plan)),
-        undeclared=tuple(s.id for s in plan.steps() if s.expected_s is None and not isinstance(s.action, Approval)),
-        people=tuple(s.id for s in plan.steps() if isinstance(s.action, Approval)),
+        by_fallback=_sum(_by_fallback(plan)) if plan.steps(Section.FALLBACK) else None,
+        undeclared=tuple(s.id for s in plan.steps() if s.expected_s is None and not isinstance(s.action, PEOPLE)),
+        people=tuple(s.id for s in plan.steps() if isinstance(s.action, PEOPLE)),
     )
 
 
 def worst_s(step: Step) -> float:
-    """Every attempt runs into its timeout, every pause is waited for, and the verify holds at the last moment."""
-    if isinstance(step.action, Approval):
-        return 0.0
+    """Every attempt runs into its timeout, every pause is waited for, and the verify holds at the last moment.
+
+    With ``max_parallel`` the hosts take turns.
+    """
+    if isinstance(step.action, PEOPLE):
+        return step.timeout_s if step.unless is not None else 0.0
     verify = step.verify.within_s + _LAST_LOOK_S if step.verify is not None else 0.0
     if isinstance(step.action, Wait):
         return step.action.seconds + verify
     retry = step.retry
+    rounds = -(-len(step.endpoints) // step.max_parallel) if step.max_parallel is not None else 1
     pauses = sum(min(retry.delay_s * retry.backoff**n, retry.max_delay_s) for n in range(retry.attempts - 1))
     probe = step.timeout_s if step.unless is not None else 0.0
-    return probe + retry.attempts * step.timeout_s + pauses + verify
+    return rounds * (probe + retry.attempts * step.timeout_s + pauses + verify)
 
 
 def usual_s(step: Step) -> float:
@@ -80,16 +90,18 @@ def bound_problems(plan: Plan, runbook: Document[Runbook]) -> list[Diagnostic]:
     rto_s = plan.objectives.rto_s
     if rto_s is None:
         return []
-    span = bounds(plan).until_restored
-    stages = _until_restored(plan)
+    found = bounds(plan)
+    span, stages = found.until_restored, _until_restored(plan)
+    if span.usual_s <= rto_s and span.worst_s <= rto_s and found.by_fallback is not None:
+        span, stages = found.by_fallback, _by_fallback(plan)
+    way = ", fallback included," if span is found.by_fallback else ""
     if span.usual_s > rto_s:
-        said = (
-            f"usually takes {format_duration(span.usual_s)}, and the RTO of {plan.service} is {format_duration(rto_s)}"
-        )
+        usual = f"{format_duration(span.usual_s)}{way or ','}"
+        said = f"usually takes {usual} and the RTO of {plan.service} is {format_duration(rto_s)}"
         costly = _costliest(stages, usual_s)
     elif span.worst_s > rto_s:
         said = (
-            f"may take {format_duration(span.worst_s)} when every step runs into its timeout, and the RTO of "
+            f"may take {format_duration(span.worst_s)}{way} when every step runs into its timeout, and the RTO of "
             f"{plan.service} is {format_duration(rto_s)}"
         )
         costly = _costliest(stages, worst_s)
@@ -102,9 +114,18 @@ def bound_problems(plan: Plan, runbook: Document[Runbook]) -> list[Diagnostic]:
 
 
 def _until_restored(plan: Plan) -> tuple[Stage, ...]:
-    counted = tuple(s for s in plan.stages if s.section in (Section.PRECONDITIONS, Section.STEPS))
+    return _up_to_the_mark([s for s in plan.stages if s.section in (Section.PRECONDITIONS, Section.STEPS)])
+
+
+def _by_fallback(plan: Plan) -> tuple[Stage, ...]:
+    """The longest way: all the steps are tried, and then the fallback restores the service."""
+    fallback = _up_to_the_mark([s for s in plan.stages if s.section is Section.FALLBACK])
+    return (*_until_restored(plan), *fallback)
+
+
+def _up_to_the_mark(counted: Sequence[Stage]) -> tuple[Stage, ...]:
     marking = [n for n, stage in enumerate(counted) if any(s.mark is Mark.SERVICE_RESTORED for s in stage.steps)]
-    return counted[: marking[-1] + 1] if marking else counted
+    return tuple(counted[: marking[-1] + 1] if marking else counted)
 
 
 def _sum(stages: Iterable[Stage]) -> Span:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path as FilePath
 
 from drctl.errors import UsageError
 from drctl.model.inventory import Inventory
-from drctl.model.plan import Mode, Objectives, Plan, Stage, Step, Variable
+from drctl.model.plan import Mode, Objectives, Plan, Source, Stage, Step, Variable
 from drctl.model.runbook import Runbook
+from drctl.plan.frames import FrameScopes
 from drctl.plan.hosts import HostWords
 from drctl.plan.inputs import resolve_inputs, some_value
 from drctl.plan.scope import Scope, built_in, variables
 from drctl.plan.steps import StepMaker
 from drctl.read.diagnostics import Diagnostic, errors, in_order, quoted, raise_on_problems
 from drctl.read.document import Document
+from drctl.read.link import Frame, Linked, link
 from drctl.read.lint_flow import known_by_stage
 from drctl.read.suggest import did_you_mean, listed
 from drctl.read.template import fill, mentions
-from drctl.read.walk import Placed, placed_steps
 
 RunbookDocument = Document[Runbook]
 InventoryDocument = Document[Inventory]
@@ -68,7 +69,7 @@ def missing_roles(runbook: RunbookDocument, inventory: InventoryDocument, *, ser
     """The roles that the runbook's steps run on and the service has not: it was not made for such a service."""
     words = HostWords(inventory=inventory.value, service=service)
     named: list[str] = []
-    for placed in placed_steps(runbook.value):
+    for placed in link(runbook):
         hosts = placed.step.hosts
         named += [hosts] if isinstance(hosts, str) else hosts or []
     return sorted({word for word in named if words.missing_role(word)})
@@ -94,7 +95,7 @@ def _make(
     version: str,
 ) -> tuple[Plan | None, list[Diagnostic]]:
     world, chosen = inventory.value, inventory.value.services[service]
-    scope = Scope(
+    root_scope = Scope(
         built_in=built_in(world, runbook=runbook.value.runbook, service=service),
         inputs={name: value for name, value in inputs.items() if name != "service"},
         service=variables(chosen.vars),
@@ -102,12 +103,19 @@ def _make(
     )
     objectives = _objectives(runbook.value, world, service)
     words = HostWords(inventory=world, service=service, ssh_config=ssh_config_of(inventory))
-    maker = StepMaker(runbook, chosen, words, scope, objectives)
-    steps = list(placed_steps(runbook.value))
+    steps = link(runbook)
     known = known_by_stage(steps)
-    made = [(placed, maker.make(placed, frozenset(known[placed.stage].captured))) for placed in steps]
-    problems = [*_shadowed(runbook, inventory, service, scope), *maker.missing_role_problems(), *maker.problems]
-    title = _title(runbook, scope, problems)
+    later = frozenset(name for step in steps for name in step.step.capture)
+    scopes = FrameScopes(world, service, root_scope, later)
+    makers = {
+        frame: StepMaker(frame, chosen, words, scopes.of(frame), objectives)
+        for frame in dict.fromkeys(step.frame for step in steps)
+    }
+    made = [(step, makers[step.frame].make(step, known[step.stage].captured)) for step in steps]
+    problems = [*_shadowed(runbook, inventory, service, root_scope), *scopes.problems]
+    for maker in makers.values():
+        problems += [*maker.missing_role_problems(), *maker.problems]
+    title = _title(runbook, root_scope, problems)
     if errors(problems):
         return None, in_order(problems)
     return Plan(
@@ -120,14 +128,21 @@ def _make(
         objectives=objectives,
         timezone=world.timezone,
         stages=_stages(made),
-        inputs=tuple(inputs[name] for name in sorted(inputs)),
+        inputs=(*(inputs[name] for name in sorted(inputs)), *scopes.inputs),
         runbook_source=runbook.source,
         inventory_source=inventory.source,
         drctl_version=version,
+        called_sources=_sources(makers, runbook),
     ), in_order(problems)
 
 
-def _stages(made: list[tuple[Placed, Step | None]]) -> tuple[Stage, ...]:
+def _sources(frames: Iterable[Frame], runbook: RunbookDocument) -> tuple[Source, ...]:
+    """The other runbooks, each once."""
+    found = dict.fromkeys(frame.document.source for frame in frames if frame.document is not runbook)
+    return tuple(sorted(found, key=lambda source: source.path))
+
+
+def _stages(made: list[tuple[Linked, Step | None]]) -> tuple[Stage, ...]:
     stages = []
     for (section, _), group in groupby(made, key=lambda pair: (pair[0].section, pair[0].stage)):
         stages.append(Stage(section=section, steps=tuple(step for _, step in group if step is not None)))

@@ -12,7 +12,7 @@ from drctl.read.document import Places
 from drctl.read.shell import line_and_column, shell_use
 from drctl.read.suggest import closest, did_you_mean, listed
 from drctl.read.template import Mention, fill_known, literal, mentions
-from drctl.read.walk import Path, Placed, script_parts
+from drctl.read.walk import Path, Placed, acts_remotely, script_parts
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class StepNames:
             if name != name.lower() or self.scope.common(name) is not None or self.excused(name):
                 continue
             without = [host for host in self.hosts if self.scope.of_host(host, name) is None]
-            if self.hosts and not without and self.placed.step.run is not None:
+            if self.hosts and not without and acts_remotely(self.placed.step):
                 continue
             told.add(name)
             line, column = line_and_column(script, reference.offset)

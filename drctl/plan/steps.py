@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from drctl.model.actions import ApprovalText, ArgvUse, CommandUse, TcpText, TransferText, VerifyText
 from drctl.model.inventory import Service
 from drctl.model.plan import (
     Action,
@@ -13,40 +14,41 @@ from drctl.model.plan import (
     CaptureType,
     Endpoint,
     Http,
+    Manual,
     Mark,
+    Mode,
     Objectives,
-    OnFailure,
     OnUnreachable,
-    Retry,
-    Section,
     Shell,
     Step,
     Tcp,
+    Transfer,
     Verify,
     Wait,
 )
-from drctl.model.runbook import ApprovalText, CommandUse, HttpText, Runbook, TcpText, VerifyText
+from drctl.model.runbook import Runbook
 from drctl.model.units import parse_duration
 from drctl.plan.codec import step_digest
 from drctl.plan.hosts import USUAL_ROLES, HostWords, MissingRole, UnknownHosts
 from drctl.plan.names import StepNames
+from drctl.plan.pieces import conditions, request, retry_of
 from drctl.plan.scope import Scope
 from drctl.read.diagnostics import Diagnostic, quoted
 from drctl.read.document import Document
+from drctl.read.link import Frame, Linked
 from drctl.read.suggest import did_you_mean, listed
 from drctl.read.template import fill
-from drctl.read.walk import Path, Placed
+from drctl.read.walk import Path, Placed, acts_remotely, manual_part
 
 DEFAULT_TIMEOUT_S = 60.0
+WORDS_ONLY = 'exec "$@"'  # the script of every list of words: no shell reads a value as code
 
 
 class StepMaker:
-    """Makes the steps of one plan, and gathers what is wrong with them."""
+    """Makes the steps of one runbook of a plan, and gathers what is wrong with them."""
 
-    def __init__(
-        self, runbook: Document[Runbook], service: Service, words: HostWords, scope: Scope, objectives: Objectives
-    ) -> None:
-        self.runbook = runbook
+    def __init__(self, frame: Frame, service: Service, words: HostWords, scope: Scope, objectives: Objectives) -> None:
+        self.runbook: Document[Runbook] = frame.document
         self.service = service
         self.words = words
         self.scope = scope
@@ -61,8 +63,8 @@ class StepMaker:
             for role, (path, hint) in self.missing_roles.items()
         ]
 
-    def make(self, placed: Placed, captured: frozenset[str]) -> Step | None:
-        """The step, or None when something about it is wrong."""
+    def make(self, placed: Linked, captured: Mapping[str, str]) -> Step | None:
+        """The step, or None when something about it is wrong; ``captured`` are names with their types."""
         before = len(self.problems) + len(self.missing_roles)
         hosts = self._hosts(placed)
         names = StepNames(
@@ -70,16 +72,18 @@ class StepMaker:
             placed=placed,
             places=self.runbook.places,
             hosts=hosts,
-            captured=captured,
+            captured=frozenset(captured),
             excused=self._excused(hosts, placed),
         )
-        step = self._step(placed, names, hosts)
+        step = self._step(placed, names, hosts, conditions(placed, captured))
         self.problems += names.problems
         if step is None or len(self.problems) + len(self.missing_roles) > before:
             return None
         return replace(step, digest=step_digest(step))
 
-    def _step(self, placed: Placed, names: StepNames, hosts: list[str]) -> Step | None:
+    def _step(
+        self, placed: Linked, names: StepNames, hosts: list[str], when: tuple[tuple[str, str], ...]
+    ) -> Step | None:
         written, path = placed.step, placed.path
         variables = names.variables()
         action = self._action(placed, names)
@@ -93,26 +97,26 @@ class StepMaker:
             return None
         place = self.runbook.places.of(path)
         mark, mark_value = next(iter((written.marks or {}).items()), (None, None))
-        default_on_failure = self.runbook.value.on_failure if placed.section is Section.STEPS else None
+        remote = acts_remotely(written)
         timeout = written.timeout if written.timeout is not None else DEFAULT_TIMEOUT_S
         return Step(
-            id=written.id,
+            id=placed.id,
             name=name,
             where=f"{self.runbook.file}:{place.line}:{place.column}",
             action=action,
             endpoints=tuple(self._endpoint(host, names) for host in hosts),
             become=written.become,
             variables=variables,
-            unless=Shell(script=written.unless, local=written.run is None) if written.unless is not None else None,
+            unless=Shell(script=written.unless, local=not remote) if written.unless is not None else None,
             verify=verify,
             expect=written.expect,
             timeout_s=max(timeout, action.seconds) if isinstance(action, Wait) else timeout,
             expected_s=written.expected if not isinstance(action, Wait) else action.seconds,
-            retry=_retry(placed),
-            on_failure=OnFailure(written.on_failure or default_on_failure or "default"),
+            retry=retry_of(placed),
+            on_failure=placed.on_failure,
             on_unreachable=OnUnreachable(written.on_unreachable or "fail"),
             read_only=placed.read_only,
-            idempotent=bool(written.idempotent),
+            idempotent=bool(written.idempotent) or isinstance(action, Transfer),
             sensitive=bool(written.sensitive),
             captures=tuple(Capture(name=key, type=CaptureType(kind)) for key, kind in written.capture.items()),
             mark=Mark(mark) if mark is not None else None,
@@ -123,6 +127,10 @@ class StepMaker:
             requires=written.requires,
             unless_proved=written.unless_proved,
             failure_hint=hint,
+            when=when,
+            modes=tuple(Mode(mode) for mode in placed.modes() or ()) if placed.undoes is None else (),
+            max_parallel=written.max_parallel,
+            undoes=placed.undoes,
         )
 
     def _hosts(self, placed: Placed) -> list[str]:
@@ -172,7 +180,33 @@ class StepMaker:
             return self._approval(step.approval, (*path, "approval"), names)
         if step.wait is not None:
             return Wait(seconds=step.wait)
+        if step.manual is not None:
+            return Manual(prompt=names.text(*manual_part(placed, step.manual)))
+        if step.argv is not None:
+            return self._argv(step.argv, (*path, "argv"), names, local=False)
+        for word in ("put", "get"):
+            transfer: TransferText | None = getattr(step, word)
+            if transfer is not None:
+                return self._transfer(transfer, placed, word == "put", names)
         return self._probe(step, path, names)
+
+    def _transfer(self, transfer: TransferText, placed: Placed, put: bool, names: StepNames) -> Transfer:
+        path = (*placed.path, "put" if put else "get")
+        if not put and len(names.hosts) > 1:
+            message = f"fetches from {len(names.hosts)} hosts at once ({listed(names.hosts)}) into one file"
+            self._add(path, message, key=True, hint="name one host")
+        source = names.text((*path, "source"), transfer.source)
+        destination = names.text((*path, "destination"), transfer.destination)
+        return Transfer(
+            direction="put" if put else "get",
+            local=source if put else destination,
+            remote=destination if put else source,
+            sha256=transfer.sha256.lower() if transfer.sha256 is not None else None,
+        )
+
+    def _argv(self, argv: list[str], path: Path, names: StepNames, *, local: bool) -> Shell:
+        words = tuple(names.text((*path, number), word) for number, word in enumerate(argv))
+        return Shell(script=WORDS_ONLY, local=local, words=words)
 
     def _probe(self, holder: object, path: Path, names: StepNames) -> Shell | Http | Tcp | None:
         """The action that a step and a verify have in common."""
@@ -182,12 +216,14 @@ class StepMaker:
                 return self._shell(shell, (*path, word), names, local=word == "local")
         http, tcp = getattr(holder, "http", None), getattr(holder, "tcp", None)
         if http is not None:
-            return _http(http, (*path, "http"), names)
+            return request(http, (*path, "http"), names)
         return self._tcp(tcp, (*path, "tcp"), names) if tcp is not None else None
 
-    def _shell(self, shell: str | CommandUse, path: Path, names: StepNames, *, local: bool) -> Shell | None:
+    def _shell(self, shell: str | CommandUse | ArgvUse, path: Path, names: StepNames, *, local: bool) -> Shell | None:
         if isinstance(shell, str):
             return Shell(script=shell, local=local)
+        if isinstance(shell, ArgvUse):
+            return self._argv(shell.argv, (*path, "argv"), names, local=local)
         commands = self.service.commands
         arguments = [names.text((*path, "arguments", n), text) for n, text in enumerate(shell.arguments)]
         if shell.command not in commands:
@@ -197,7 +233,7 @@ class StepMaker:
             self._add((*path, "command"), message, hint=f"commands of the service: {listed(commands)}")
             return None
         words = tuple(names.constant(word) for word in commands[shell.command])
-        return Shell(script='exec "$@"', local=local, words=(*words, *arguments), command=shell.command)
+        return Shell(script=WORDS_ONLY, local=local, words=(*words, *arguments), command=shell.command)
 
     def _tcp(self, tcp: TcpText, path: Path, names: StepNames) -> Tcp | None:
         address = names.text((*path, "host"), tcp.host)
@@ -237,19 +273,3 @@ class StepMaker:
 
     def _add(self, path: Path, message: str, *, key: bool = False, hint: str = "") -> None:
         self.problems.append(self.runbook.places.problem(path, message, key=key, hint=hint))
-
-
-def _http(http: HttpText, path: Path, names: StepNames) -> Http:
-    return Http(
-        url=names.text((*path, "url"), http.url),
-        method=http.method,
-        expect_status=http.expect.status,
-        expect_json=tuple(http.expect.json_.items()),
-    )
-
-
-def _retry(placed: Placed) -> Retry:
-    retry = placed.step.retry
-    if retry is None:
-        return Retry()
-    return Retry(attempts=retry.attempts, delay_s=retry.delay, backoff=retry.backoff, max_delay_s=retry.max_delay)

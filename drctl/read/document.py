@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import yaml
 
@@ -120,6 +120,7 @@ class Document(Generic[Value]):
 
     value: Value
     places: Places
+    called: Mapping[str, Document[Any]] = field(default_factory=dict)  # by name: the runbooks that this one calls
 
     @property
     def file(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -16,12 +17,15 @@ from pydantic_core import ErrorDetails
 
 from drctl.model.inventory import Inventory
 from drctl.model.runbook import Runbook
-from drctl.read.diagnostics import Diagnostic, errors, in_order
+from drctl.read.diagnostics import Diagnostic, errors, in_order, quoted
 from drctl.read.document import Document, Places
+from drctl.read.find import RUNBOOKS, callable_runbooks, called_runbook
 from drctl.read.lint import lint
+from drctl.read.lint_calls import MAX_CALLS, named_runbooks
 from drctl.read.lint_inventory import lint_inventory
 from drctl.read.prune import Pruning
 from drctl.read.shape import shape_problems
+from drctl.read.suggest import did_you_mean, listed
 from drctl.read.text import read_text
 from drctl.read.yaml import Loaded, load
 
@@ -33,13 +37,16 @@ _ROUNDS = 4  # what is taken out may leave a hole around it
 
 
 def read_runbook(path: Path | str) -> tuple[Document[Runbook] | None, list[Diagnostic]]:
-    """The runbook, or None when it has an error; with all that is wrong with it, warnings too."""
-    return _read(Path(path), Runbook, lint)
+    """The runbook, or None when it has an error; with all that is wrong with it, warnings too.
+
+    The runbooks that it calls are read with it, and what is wrong with them is told as well.
+    """
+    return _Library().read(Path(path))
 
 
 def read_inventory(path: Path | str) -> tuple[Document[Inventory] | None, list[Diagnostic]]:
     """The inventory, or None when it has an error; with all that is wrong with it, warnings too."""
-    return _read(Path(path), Inventory, lint_inventory)
+    return _read(Path(path), Inventory, lambda document, complete: (document, lint_inventory(document, complete)))
 
 
 def kind_of(path: Path | str) -> Kind | None:
@@ -53,8 +60,61 @@ def kind_of(path: Path | str) -> Kind | None:
     return "runbook" if "runbook" in loaded.value else None
 
 
+class _Library:
+    """Runbooks that call each other, each read once. ``chain`` are those that lead to the one that is being read."""
+
+    def __init__(self) -> None:
+        self.found: dict[Path, tuple[Document[Runbook] | None, list[Diagnostic]]] = {}
+        self.chain: list[tuple[Path, str]] = []
+
+    def read(self, path: Path, name: str = "") -> tuple[Document[Runbook] | None, list[Diagnostic]]:
+        """The runbook of that file, with those that it calls in its ``called``."""
+        known = path.resolve()
+        if known not in self.found:
+            self.chain.append((known, name or path.stem))
+            self.found[known] = _read(path, Runbook, self._rules)
+            self.chain.pop()
+        return self.found[known]
+
+    def _rules(self, document: Document[Runbook], complete: bool) -> tuple[Document[Runbook], list[Diagnostic]]:
+        problems: list[Diagnostic] = []
+        called: dict[str, Document[Runbook]] = {}
+        for path, name in named_runbooks(document.value):
+            found = called_runbook(name, by=Path(document.file))
+            wrong = self._refused(name, found, Path(document.file))
+            if wrong is not None or found is None:
+                message, hint = wrong or ("", "")
+                problems.append(document.places.problem(path, message, hint=hint))
+                complete = False
+                continue
+            other, more = self.read(found, name)
+            problems += more
+            if other is None:
+                complete = False
+                problems.append(document.places.problem(path, f"{quoted(name)} has errors of its own: {found}"))
+            else:
+                called[name] = other
+        document = replace(document, called=called)
+        return document, [*problems, *lint(document, complete)]
+
+    def _refused(self, name: str, found: Path | None, by: Path) -> tuple[str, str] | None:
+        """Why a runbook cannot be called here, and a hint; None when it can."""
+        if found is None:
+            known = callable_runbooks(by)
+            said = f"there is no runbook {quoted(name)} beside {by.name} or in {RUNBOOKS}/{did_you_mean(name, known)}"
+            return said, f"runbooks: {listed(known)}"
+        chain = [called for _, called in self.chain] + [name]
+        if any(path == found.resolve() for path, _ in self.chain):
+            return f"a runbook cannot lead to itself: {' → '.join(chain)}", ""
+        if len(self.chain) > MAX_CALLS:
+            return f"runbooks call each other more than {MAX_CALLS} deep: {' → '.join(chain)}", ""
+        return None
+
+
 def _read(
-    path: Path, model: type[Model], rules: Callable[[Document[Model], bool], list[Diagnostic]]
+    path: Path,
+    model: type[Model],
+    rules: Callable[[Document[Model], bool], tuple[Document[Model], list[Diagnostic]]],
 ) -> tuple[Document[Model] | None, list[Diagnostic]]:
     source, problems = read_text(path)
     if source is None:
@@ -70,8 +130,8 @@ def _read(
     value, complete, found = _validated(loaded, model, places)
     problems = [*problems, *found]
     if value is not None:
-        document = Document(value=value, places=places)
-        problems += rules(document, complete)
+        document, more = rules(Document(value=value, places=places), complete)
+        problems += more
         if not errors(problems):
             return document, in_order(problems)
     return None, in_order(problems)

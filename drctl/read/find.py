@@ -48,6 +48,22 @@ def find_runbook(name: str | Path, *, directory: Path = RUNBOOKS) -> Path:
     )
 
 
+def called_runbook(name: str, *, by: Path, directory: Path = RUNBOOKS) -> Path | None:
+    """The file that a runbook means by the name of another: beside itself, else in ``runbooks/``; None without one."""
+    for place in (by.parent, directory):
+        for suffix in SUFFIXES:
+            found = place / f"{name}{suffix}"
+            if found.is_file():
+                return found
+    return None
+
+
+def callable_runbooks(by: Path, directory: Path = RUNBOOKS) -> list[str]:
+    """The names that ``called_runbook`` finds, without the runbook's own."""
+    found = {path.stem for place in (by.parent, directory) for path in documents_in(place)}
+    return sorted(found - {by.stem})
+
+
 def is_example(path: Path) -> bool:
     """``taskflow.example.yml`` shows how an inventory is written, and is never used by default."""
     return path.stem.endswith(".example")

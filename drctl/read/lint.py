@@ -4,40 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from drctl.model.actions import ACTIONS, TransferText, VerifyText
 from drctl.model.plan import Section
-from drctl.model.runbook import ACTIONS, Runbook, VerifyText
+from drctl.model.runbook import Runbook, UndoText
 from drctl.read.diagnostics import Diagnostic, Severity
 from drctl.read.document import Document, Places
+from drctl.read.link import link
+from drctl.read.lint_calls import call_problems
+from drctl.read.lint_conditions import condition_problems
 from drctl.read.lint_flow import flow_problems
 from drctl.read.lint_inputs import input_problems
-from drctl.read.walk import Placed, placed_steps
+from drctl.read.walk import REMOTE, Placed, acts_remotely, placed_steps, undo_step
 
 PROBES = ("run", "local", "http", "tcp")
+UNDOES = ("run", "argv", "local", "command")
 
 # What each word is about: the actions that it may stand beside.
+_SENT = frozenset({"run", "argv", "local"})
+_MOVES = frozenset({"put", "get"})
 _APPLIES: dict[str, frozenset[str]] = {
-    "retry": frozenset({"run", "local", "http", "tcp"}),
-    "unless": frozenset({"run", "local", "http"}),
-    "expect": frozenset({"run", "local"}),
-    "capture": frozenset({"run", "local", "http"}),
-    "verify": frozenset({"run", "local", "http", "tcp", "wait"}),
-    "timeout": frozenset({"run", "local", "http", "tcp"}),
-    "idempotent": frozenset({"run", "local", "http"}),
-    "sensitive": frozenset({"run", "local"}),
+    "retry": _SENT | _MOVES | {"http", "tcp"},
+    "unless": _SENT | _MOVES | {"http", "manual"},
+    "expect": _SENT,
+    "capture": _SENT | {"http"},
+    "verify": _SENT | _MOVES | {"http", "tcp", "wait"},
+    "timeout": _SENT | _MOVES | {"http", "tcp"},
+    "idempotent": _SENT | {"http"},
+    "sensitive": _SENT,
+    "read_only": _SENT | {"http", "tcp", "manual", "approval", "wait"},
+    "rollback": _SENT | _MOVES | {"http"},
 }
 
 Rule = Callable[[Placed, Places], Iterator[Diagnostic]]
 
 
 def lint(document: Document[Runbook], complete: bool = True) -> list[Diagnostic]:
-    """All problems that the runbook has by itself; what names refer to is left out when it is not complete."""
+    """All problems that the runbook has by itself; what names refer to is left out when it is not complete.
+
+    The runbooks that it calls are in ``document.called``; what is wrong within them is told where they are read.
+    """
     steps = list(placed_steps(document.value))
     places = document.places
     found = [problem for rule in _RULES for placed in steps for problem in rule(placed, places)]
     found += _duplicate_ids(steps, places)
     found += input_problems(document)
+    run = link(document)
+    found += call_problems(document, run, complete)
     if complete:
-        found += flow_problems(document, steps)
+        found += flow_problems(document, run)
+        found += condition_problems(document, run)
     return found
 
 
@@ -83,8 +98,8 @@ def _one_probe(placed: Placed, places: Places) -> Iterator[Diagnostic]:
 
 def _applies(placed: Placed, places: Places) -> Iterator[Diagnostic]:
     action = placed.action
-    if action is None:
-        return
+    if action in (None, "runbook"):
+        return  # beside a call nearly nothing has a meaning: that is told with the calls
     for word, actions in _APPLIES.items():
         if word in placed.step.model_fields_set and action not in actions:
             yield places.problem((*placed.path, word), f"has no meaning beside {action}", key=True, hint="leave it out")
@@ -92,20 +107,27 @@ def _applies(placed: Placed, places: Places) -> Iterator[Diagnostic]:
 
 def _hosts(placed: Placed, places: Places) -> Iterator[Diagnostic]:
     step, path = placed.step, placed.path
-    if placed.action is None:
+    if placed.action in (None, "runbook"):
         return
     if placed.remote and step.hosts is None:
-        word = "run" if step.run is not None else "verify.run"
+        word = next((name for name in REMOTE if getattr(step, name) is not None), "verify.run")
         yield places.problem(
             path,
             f"{word} needs hosts: the role, host, group or site to run on",
-            hint="use local to run it on the operator's machine",
+            hint=_INSTEAD_OF_HOSTS.get(word, "use local to run it on the operator's machine"),
         )
     if placed.remote:
         return
-    for word in ("hosts", "become", "on_unreachable"):
+    for word in ("hosts", "become", "on_unreachable", "max_parallel"):
         if getattr(step, word) is not None:
             yield places.problem((*path, word), "has no meaning here: nothing of this step runs on a host", key=True)
+
+
+_INSTEAD_OF_HOSTS = {
+    "argv": "use local: {argv: [...]} to run it on the operator's machine",
+    "put": "name the hosts that the file goes to",
+    "get": "name the host that the file comes from",
+}
 
 
 def _preconditions(placed: Placed, places: Places) -> Iterator[Diagnostic]:
@@ -119,6 +141,8 @@ def _preconditions(placed: Placed, places: Places) -> Iterator[Diagnostic]:
         yield places.problem((*path, "idempotent"), f"{said}, so it promises nothing about doing it twice", key=True)
     if step.http is not None and step.http.method not in ("GET", "HEAD"):
         yield places.problem((*path, "http", "method"), f"{said}, and {step.http.method} may")
+    if placed.action in _MOVES:
+        yield places.problem((*path, str(placed.action)), f"{said}, and {placed.action} writes a file", key=True)
     for mark in step.marks or {}:
         if mark in ("service_restored", "protected"):
             yield places.problem((*path, "marks"), f"{said}, so nothing can be {mark} by it")
@@ -126,7 +150,8 @@ def _preconditions(placed: Placed, places: Places) -> Iterator[Diagnostic]:
 
 def _promises(placed: Placed, places: Places) -> Iterator[Diagnostic]:
     step, path = placed.step, placed.path
-    if step.retry is not None and step.retry.attempts > 1 and not placed.read_only and not step.idempotent:
+    repeatable = placed.read_only or step.idempotent or placed.action in _MOVES
+    if step.retry is not None and step.retry.attempts > 1 and not repeatable:
         yield places.problem(
             (*path, "retry"),
             "is tried again although it is neither read_only nor idempotent: a failed try may have done half of it",
@@ -139,7 +164,8 @@ def _promises(placed: Placed, places: Places) -> Iterator[Diagnostic]:
             (*path, "capture"), "would write the output of a sensitive step into the journal", key=True
         )
     timeout = step.timeout if step.timeout is not None else 60.0
-    if step.expected is not None and step.expected > timeout and placed.action not in ("approval", "wait"):
+    waits = placed.action in ("approval", "manual", "wait", "runbook")
+    if step.expected is not None and step.expected > timeout and not waits:
         default = "" if step.timeout is not None else ", which is 60s when none is given"
         yield places.problem(
             (*path, "expected"), f"is longer than the timeout{default}: the step would be ended before", key=True
@@ -148,4 +174,53 @@ def _promises(placed: Placed, places: Places) -> Iterator[Diagnostic]:
         yield places.problem((*path, "retry"), "max_delay is shorter than delay", key=True)
 
 
-_RULES: tuple[Rule, ...] = (_one_action, _one_probe, _applies, _hosts, _preconditions, _promises)
+def _files(placed: Placed, places: Places) -> Iterator[Diagnostic]:
+    for word in sorted(_MOVES):
+        transfer: TransferText | None = getattr(placed.step, word)
+        for end in ("source", "destination") if transfer is not None else ():
+            written = getattr(transfer, end)
+            path = (*placed.path, word, end)
+            if written.startswith("~"):
+                yield places.problem(path, "begins with ~, which only a shell understands: write the whole path")
+            elif written.rpartition("/")[2] in ("", ".", ".."):
+                yield places.problem(path, "does not name a file")
+
+
+def _rollback(placed: Placed, places: Places) -> Iterator[Diagnostic]:
+    step, path = placed.step, (*placed.path, "rollback")
+    if step.rollback is None:
+        return
+    if placed.section is not Section.STEPS:
+        why = "changes nothing" if placed.section is Section.PRECONDITIONS else "is never undone"
+        yield places.problem(path, f"what stands in {placed.section.value} {why}", key=True)
+    elif step.read_only:
+        yield places.problem(path, "there is nothing to undo: the step only reads", key=True)
+    if not isinstance(step.rollback, UndoText):
+        return
+    ways = [name for name in UNDOES if getattr(step.rollback, name) is not None]
+    if not ways:
+        yield places.problem(path, f"undoes nothing: give it exactly one of {', '.join(UNDOES)}", key=True)
+    for extra in ways[1:]:
+        yield places.problem((*path, extra), f"a second way: {ways[0]} is there already", key=True)
+    if step.rollback.arguments and step.rollback.command is None:
+        yield places.problem((*path, "arguments"), "belongs to command, and there is none", key=True)
+    undo = undo_step(step)
+    if undo is None or len(ways) != 1:
+        return
+    if acts_remotely(undo) and undo.hosts is None:
+        yield places.problem(path, f"{ways[0]} needs hosts, and the step has none", key=True)
+    for word in ("hosts", "become") if not acts_remotely(undo) else ():
+        if getattr(step.rollback, word) is not None:
+            yield places.problem((*path, word), "has no meaning here: nothing of this runs on a host", key=True)
+
+
+_RULES: tuple[Rule, ...] = (
+    _one_action,
+    _one_probe,
+    _applies,
+    _hosts,
+    _preconditions,
+    _promises,
+    _files,
+    _rollback,
+)

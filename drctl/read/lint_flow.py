@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from drctl.model.plan import Section
 from drctl.model.runbook import Runbook
 from drctl.read.diagnostics import Diagnostic, Severity, quoted
 from drctl.read.document import Document, Places
+from drctl.read.link import Linked
 from drctl.read.shell import line_and_column, shell_use
 from drctl.read.suggest import did_you_mean, listed
 from drctl.read.template import mentions
@@ -24,33 +26,53 @@ class Known:
     captured: dict[str, str]
     proved: frozenset[str]
 
+    def after(self, steps: Sequence[Linked]) -> Known:
+        """What is known when these steps are over as well."""
+        captured = {name: kind for step in steps for name, kind in step.step.capture.items()}
+        proved = {step.step.proves for step in steps if step.step.proves}
+        if not captured and not proved:
+            return self
+        return Known(captured={**self.captured, **captured}, proved=self.proved | proved)
 
-def known_by_stage(steps: Sequence[Placed]) -> dict[int, Known]:
-    """What is known when each stage begins; steps of one stage know nothing of each other."""
+
+def known_by_stage(steps: Sequence[Linked]) -> dict[int, Known]:
+    """What is known when each stage begins; steps of one stage know nothing of each other.
+
+    The fallback may begin when only the preconditions are over. An undo knows what its step knew.
+    """
     known: dict[int, Known] = {}
-    now = Known(captured={}, proved=frozenset())
-    for stage, group in groupby(steps, key=lambda placed: placed.stage):
-        known[stage] = now
-        beside = [placed.step for placed in group]
-        captured = {name: kind for step in beside for name, kind in step.capture.items()}
-        proved = {step.proves for step in beside if step.proves}
-        if captured or proved:
-            now = Known(captured={**now.captured, **captured}, proved=now.proved | proved)
+    stage_of = {step.id: step.stage for step in steps}
+    now = everything = gates = Known(captured={}, proved=frozenset())
+    section = Section.PRECONDITIONS
+    for stage, group in groupby(steps, key=lambda step: step.stage):
+        beside = list(group)
+        entered, section = section is not beside[0].section, beside[0].section
+        if entered and section is Section.FALLBACK:
+            now = gates
+        elif entered and section is Section.ALWAYS:
+            now = everything
+        undone = beside[0].undoes
+        known[stage] = known[stage_of[undone]] if undone is not None else now
+        now, everything = now.after(beside), everything.after(beside)
+        if section is Section.PRECONDITIONS:
+            gates = now
     return known
 
 
-def flow_problems(document: Document[Runbook], steps: Sequence[Placed]) -> Iterator[Diagnostic]:
-    """What is used before it is there, or as what it is not."""
+def flow_problems(document: Document[Runbook], steps: Sequence[Linked]) -> Iterator[Diagnostic]:
+    """What this runbook uses before it is there, or as what it is not; ``steps`` are all of a run of it."""
     places, known = document.places, known_by_stage(steps)
     capturing: dict[str, str] = {}
     proving: dict[str, list[str]] = {}
     for placed in steps:
         for name in placed.step.capture:
-            capturing.setdefault(name, placed.step.id)
+            capturing.setdefault(name, placed.id)
         if placed.step.proves:
-            proving.setdefault(placed.step.proves, []).append(placed.step.id)
+            proving.setdefault(placed.step.proves, []).append(placed.id)
     yield from _captures(document, steps)
     for placed in steps:
+        if not placed.own:
+            continue
         before = known[placed.stage]
         yield from _times(placed, places, before.captured | placed.step.capture)
         yield from _limit(document, placed, before.captured)
@@ -59,17 +81,18 @@ def flow_problems(document: Document[Runbook], steps: Sequence[Placed]) -> Itera
     yield from _objectives(document, steps)
 
 
-def _captures(document: Document[Runbook], steps: Sequence[Placed]) -> Iterator[Diagnostic]:
+def _captures(document: Document[Runbook], steps: Sequence[Linked]) -> Iterator[Diagnostic]:
     first: dict[str, tuple[str, str]] = {}
     for placed in steps:
         for name, kind in placed.step.capture.items():
-            path = (*placed.path, "capture", name)
-            if name in document.value.inputs:
+            path = (*placed.path, "capture", name) if placed.own else placed.frame.within()[0]
+            if placed.own and name in document.value.inputs:
                 yield document.places.problem(path, "is an input already", key=True)
             if name in first and first[name][1] != kind:
                 step, other = first[name]
-                yield document.places.problem(path, f"was captured as {other} by {step} already")
-            first.setdefault(name, (placed.step.id, kind))
+                said = "was" if placed.own else f"{placed.id} captures {quoted(name)} as {kind}, and it was"
+                yield document.places.problem(path, f"{said} captured as {other} by {step} already")
+            first.setdefault(name, (placed.id, kind))
 
 
 def _times(placed: Placed, places: Places, known: dict[str, str]) -> Iterator[Diagnostic]:
@@ -152,7 +175,7 @@ def _early(name: str, step: str) -> str:
     return f"{quoted(name)} is not there yet: it is captured by {step}, and not before this step"
 
 
-def _objectives(document: Document[Runbook], steps: Sequence[Placed]) -> Iterator[Diagnostic]:
+def _objectives(document: Document[Runbook], steps: Sequence[Linked]) -> Iterator[Diagnostic]:
     """An objective that no step measures ends as "not measured"; its author should know."""
     places, objectives = document.places, document.value.objectives
     marks = {mark for placed in steps for mark in placed.step.marks or {}}

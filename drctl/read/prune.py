@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from drctl.model.runbook import ACTIONS
+from drctl.model.actions import ACTIONS
 from drctl.read.shape import NOT_YET, clean_path
 from drctl.read.suggest import closest
 
@@ -62,6 +62,8 @@ class Pruning:
         """Something is gone: put in its place what brings forth no other fault."""
         last = path[-1]
         is_of_a_step = self._is_step(path[:-1])
+        if "runbook" in path[1:]:
+            self.complete = False  # what the called runbook captures may be used elsewhere
         if last in ACTIONS:
             self._stand_in(holder, path)
         elif is_of_a_step and last == "hosts":
@@ -77,7 +79,7 @@ class Pruning:
             return
         if self._is_step(path[:-1]):
             holder["run" if "hosts" in holder else "local"] = _DO_NOTHING
-        elif path[-2:-1] == ("verify",):
+        elif path[-2:-1] in (("verify",), ("rollback",)):
             holder["local"] = _DO_NOTHING
 
     def _unknown(self, path: Path) -> bool:

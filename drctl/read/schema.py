@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
+from drctl.model.actions import ACTIONS
 from drctl.model.inventory import Inventory
-from drctl.model.runbook import ACTIONS, Runbook
+from drctl.model.runbook import Runbook
 
 Name = Literal["runbook", "inventory"]
 
 _TITLES: dict[str, str] = {"runbook": "A drctl runbook", "inventory": "A drctl inventory"}
 _PROBES = ("run", "local", "http", "tcp")
+_UNDOES = ("run", "argv", "local", "command")
 
 
 def schema(name: Name) -> dict[str, Any]:
@@ -21,6 +23,7 @@ def schema(name: Name) -> dict[str, Any]:
         definitions = made["$defs"]
         definitions["StepText"]["oneOf"] = [{"required": [action]} for action in ACTIONS]
         definitions["VerifyText"]["oneOf"] = [{"required": [probe]} for probe in _PROBES]
+        definitions["UndoText"]["oneOf"] = [{"required": [way]} for way in _UNDOES]
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": _TITLES[name]}
     properties = dict(made.pop("properties"))
     made.pop("title", None)

@@ -8,28 +8,20 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from drctl.model.actions import COMMAND, MAPPING, SHA256, TEXT, WORDS
 from drctl.model.inventory import ADDRESS, PLAIN, SECRET, USER
-from drctl.model.runbook import COMMAND, GROUP, MANY, ONE, STEP, TEXT
+from drctl.model.runbook import GROUP, MANY, ONE, OTHER, STEP, UNDO, WORD
 from drctl.model.scalars import HOST_NAME, ROLE_NAME, SLUG, VARIABLE_NAME
 from drctl.read.diagnostics import Diagnostic, quoted
 from drctl.read.document import Places
 from drctl.read.suggest import did_you_mean, listed
 
 # Words that the language will have (design, section 5); they are known, and not there yet.
-NOT_YET = frozenset({"argv", "put", "get", "manual", "runbook", "when", "rollback", "max_parallel", "modes", "gateway"})
+NOT_YET = frozenset({"gateway"})
 
-_INSTEAD = {
-    "argv": "use run: {command: NAME, arguments: [...]} with a command of the inventory's service",
-    "manual": "use approval: {prompt: ...} to ask a person to do it and to say so",
-    "when": "use unless: a read-only script that succeeds when there is nothing to do",
-    "rollback": "put the undo into always, or into a runbook of its own",
-    "runbook": "start the other runbook by hand; the hint of the step can name the command: failure_hint",
-    "put": "use run with the text in the script",
-    "get": "use run and capture",
-    "gateway": "name the gateway in ssh_config: ProxyJump is honoured",
-}
+_INSTEAD = {"gateway": "name the gateway in ssh_config: ProxyJump is honoured"}
 
-_TAGS = frozenset({TEXT, COMMAND, ONE, MANY, STEP, GROUP, PLAIN, SECRET, "[key]"})
+_TAGS = frozenset({TEXT, COMMAND, WORDS, MAPPING, ONE, MANY, STEP, GROUP, WORD, OTHER, UNDO, PLAIN, SECRET, "[key]"})
 
 _PATTERNS = {
     SLUG: "small letters and digits, with single dashes between: fence-primary",
@@ -38,6 +30,7 @@ _PATTERNS = {
     HOST_NAME: "letters, digits, dots, dashes and underscores, and never begins with a dash",
     r"^[^\r\n]*$": "one line",
     ADDRESS: "is no address: write a name such as db1.example.net, an IPv4 or an IPv6 address",
+    SHA256: "is no sha256: 64 hexadecimal digits",
     USER: "is no user name: letters, digits, dots, dashes and underscores, and never a dash first",
 }
 
@@ -76,9 +69,6 @@ def _problem(model: type[BaseModel], detail: ErrorDetails, places: Places) -> Di
         return places.problem(path[:-1], said, place=places.of(path, key=True))
     if kind == "missing":
         return places.problem(path[:-1], f"{quoted(str(path[-1]))} is missing")
-    if path[-1:] == ("on_failure",) and (isinstance(value, dict) or value == "rollback"):
-        word = "rollback" if value == "rollback" else "on_failure with a runbook"
-        return places.problem(path, f"{word} is not supported yet", hint="use abort, pause or continue")
     return places.problem(path, _what_is_wrong(kind, context, value) or detail["msg"], hint=_quote_it(kind, value))
 
 

@@ -13,6 +13,7 @@ from drctl.model.plan import (
     Approval,
     Endpoint,
     Http,
+    Manual,
     Mode,
     OnFailure,
     OnUnreachable,
@@ -21,12 +22,13 @@ from drctl.model.plan import (
     Shell,
     Step,
     Tcp,
+    Transfer,
     Variable,
     Verify,
     Wait,
 )
 from drctl.model.units import format_duration
-from drctl.plan.bounds import Bounds, Span, bounds, worst_s
+from drctl.plan.bounds import PEOPLE, Bounds, Span, bounds, worst_s
 from drctl.plan.codec import plan_digest, to_json
 from drctl.read.template import fill
 from drctl.report.harmless import one_line, visible
@@ -47,6 +49,7 @@ def as_json_object(plan: Plan) -> JsonObject:
             "sections": {section.value: to_json(span) for section, span in found.sections},
             "total": to_json(found.total),
             "until_restored": to_json(found.until_restored),
+            "by_fallback": to_json(found.by_fallback) if found.by_fallback is not None else None,
             "undeclared": list(found.undeclared),
             "people": list(found.people),
         },
@@ -101,6 +104,8 @@ def _lines(plan: Plan) -> Iterator[Line]:
 _TITLES = {
     Section.PRECONDITIONS: "PRECONDITIONS: all must hold, and nothing is changed",
     Section.STEPS: "STEPS",
+    Section.FALLBACK: "FALLBACK: only when a step fails and its failure says so, or a person does",
+    Section.ROLLBACK: "ROLLBACK: only to undo what was begun, the last step first",
     Section.ALWAYS: "ALWAYS: whatever happened before",
 }
 
@@ -112,7 +117,8 @@ def _header(plan: Plan, found: Bounds) -> Iterator[Line]:
     level = "plan: nothing was connected to" if plan.mode is Mode.PLAN else plan.mode.value
     yield _fact("mode", level), _PLAIN
     yield _fact("objectives", _objectives(plan)), _PLAIN
-    for name, source in (("runbook", plan.runbook_source), ("inventory", plan.inventory_source)):
+    sources = [("runbook", plan.runbook_source), *(("calls", source) for source in plan.called_sources)]
+    for name, source in (*sources, ("inventory", plan.inventory_source)):
         yield _fact(name, f"{one_line(source.path)}  sha256 {source.sha256[:16]}"), _PLAIN
     for variable in plan.inputs:
         yield _fact("input", _variable(variable)), _PLAIN
@@ -129,10 +135,18 @@ def _objectives(plan: Plan) -> str:
 def _step(number: int, step: Step, section: Section) -> Iterator[Line]:
     yield f"{number:3}  {step.id}  ({_kind(step)})", _STEP
     yield f"     {one_line(fill(step.name, {}))}", _PLAIN
+    if step.undoes is not None:
+        yield _row("undoes", f"{step.undoes}, when that was begun"), _PLAIN
+    if step.when:
+        yield _row("only when", ", ".join(f"{name} is {one_line(text)}" for name, text in step.when)), _PLAIN
+    if step.modes:
+        yield _row("only in", f"{', '.join(step.modes)} mode"), _PLAIN
     for endpoint in step.endpoints:
         yield _row("on", _endpoint(endpoint, step)), _PLAIN
         for variable in endpoint.variables:
             yield _row("", f"{_variable(variable)} on {endpoint.host}"), _SECRET if variable.secret else _PLAIN
+    if step.max_parallel is not None:
+        yield _row("", f"at most {step.max_parallel} of them at once"), _PLAIN
     for n, variable in enumerate(step.variables):
         yield _row("" if n else "with", _variable(variable)), _SECRET if variable.secret else _PLAIN
     if step.unless is not None:
@@ -162,15 +176,25 @@ def _action(step: Step) -> Iterator[Line]:
             if approval.only_if_above is not None:
                 name, limit = approval.only_if_above
                 yield _row("only if", f"{name} is above {limit:g}"), _PLAIN
-        case other:
-            said = {name: value for name, value in to_json(other).items() if name != "kind" and value is not None}
-            yield _row(other.kind, one_line(", ".join(f"{name} {value}" for name, value in said.items()))), _PLAIN
+        case Manual() as manual:
+            yield _row("by hand", one_line(fill(manual.prompt, {}))), _PLAIN
+        case Transfer() as transfer:
+            yield from _transfer(transfer)
+
+
+def _transfer(transfer: Transfer) -> Iterator[Line]:
+    here, there = one_line(fill(transfer.local, {})), one_line(fill(transfer.remote, {}))
+    ends = f"{here} here → {there} there" if transfer.direction == "put" else f"{there} there → {here} here"
+    yield _row(transfer.direction, ends), _PLAIN
+    if transfer.sha256 is not None:
+        yield _row("", f"sha256 {transfer.sha256}"), _PLAIN
 
 
 def _shell(label: str, shell: Shell) -> Iterator[Line]:
-    if shell.command is not None:
+    if shell.words:
         place = " on this machine" if shell.local else ""
-        yield _row(label, f"the service's command {shell.command}{place}, each word as it stands:"), _PLAIN
+        what = f"the service's command {shell.command}" if shell.command is not None else "a program without a shell"
+        yield _row(label, f"{what}{place}, each word as it stands:"), _PLAIN
         yield from ((f"{'':{_LABEL + 5}}| {visible(fill(word, {}))}", _PLAIN) for word in shell.words)
         return
     lines = visible(shell.script).rstrip("\n").split("\n")
@@ -200,7 +224,7 @@ def _request(request: Http | Tcp) -> str:
 
 
 def _promises(step: Step) -> Iterator[Line]:
-    if not isinstance(step.action, Approval):
+    if not isinstance(step.action, PEOPLE):
         usual = format_duration(step.expected_s) if step.expected_s is not None else "not said"
         limits = (
             f"timeout {format_duration(step.timeout_s)}, usual {usual}, at the most {format_duration(worst_s(step))}"
@@ -224,8 +248,8 @@ def _promises(step: Step) -> Iterator[Line]:
 
 
 def _kind(step: Step) -> str:
-    if isinstance(step.action, Approval):
-        return "asks a person"
+    if isinstance(step.action, PEOPLE):
+        return "asks a person" if isinstance(step.action, Approval) else "done by a person"
     return "reads only" if step.read_only else "changes something"
 
 
@@ -235,8 +259,10 @@ def _failing(step: Step, section: Section) -> str:
         said = "on failure: no-go, and nothing was changed"
     elif section is Section.ALWAYS:
         said = "on failure: the other steps of always go on"
+    elif section is Section.ROLLBACK:
+        said = "on failure: the other undos go on"
     else:
-        said = f"on failure: {_ON_FAILURE.get(step.on_failure, step.on_failure.value)}"
+        said = f"on failure: {_ON_FAILURE[step.on_failure]}"
     return said + ("; out of reach: the run goes on" if step.on_unreachable is OnUnreachable.CONTINUE else "")
 
 
@@ -245,6 +271,8 @@ _ON_FAILURE = {
     OnFailure.ABORT: "the run aborts",
     OnFailure.CONTINUE: "the run goes on",
     OnFailure.PAUSE: "a person decides, and without one the run pauses",
+    OnFailure.ROLLBACK: "a person decides, and without one what was begun is undone",
+    OnFailure.FALLBACK: "a person decides, and without one the fallback takes over",
 }
 
 
@@ -253,6 +281,8 @@ def _totals(plan: Plan, found: Bounds) -> Iterator[Line]:
     if plan.objectives.rto_s is not None:
         span = _span(found.until_restored)
         yield f"until the service is restored: {span}; RTO {format_duration(plan.objectives.rto_s)}", _PLAIN
+        if found.by_fallback is not None:
+            yield f"until the fallback has restored it: {_span(found.by_fallback)}", _PLAIN
     if found.undeclared:
         yield f"usual time not said by: {', '.join(found.undeclared)}", _DIM
     if found.people:
