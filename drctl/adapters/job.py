@@ -131,7 +131,7 @@ def job(
         return CommandResult(ending=Ending.REFUSED, detail=detail, duration_s=duration_s)
     detail = sent.detail or f"the shell on {transport.label} ended before the job did"
     return CommandResult(
-        ending=Ending.LOST, detail=f"{detail}; the job goes on there", attached=attached, duration_s=duration_s
+        ending=Ending.LOST, detail=f"{detail}; the job goes on if the host does", attached=attached, duration_s=duration_s
     )
 
 

@@ -52,8 +52,10 @@ class LocalTransport:
         """See ``Transport``. Nothing is ever unreachable here.
 
         Raises:
-            Refused: sh or sudo is not there, or the user's name is not one.
+            Refused: sh or sudo is not there, or the user's name is not one, or this machine does not run Linux.
         """
+        if not hasattr(os, "pidfd_open"):
+            raise Refused("local steps need Linux, and this machine runs something else: nothing was run")
         argv = shell_argv(become, _login())
         try:
             shell = subprocess.Popen(

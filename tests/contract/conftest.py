@@ -128,7 +128,19 @@ def poor_path(directory: Path, *, sh_is: str | None = None, rich: bool = False) 
     return str(tools)
 
 
-@pytest.fixture(params=["local", "local-bash", "local-poor", "ssh"])
+def busybox_path(directory: Path) -> str:
+    """A PATH as small distributions have it: one program that is every tool, the shell included."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("busybox is not installed")
+    tools = directory / "tools"
+    tools.mkdir()
+    for tool in (*TOOLS, "sh", "setsid", "tail"):
+        (tools / tool).symlink_to(busybox)
+    return str(tools)
+
+
+@pytest.fixture(params=["local", "local-bash", "local-poor", "local-busybox", "ssh"])
 def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Way]:
     """Each way to a shell in turn."""
     environ: dict[str, str] = {}
@@ -146,6 +158,8 @@ def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Way]:
             path = poor_path(tmp_path, sh_is="bash", rich=True)
         elif request.param == "local-poor":
             path = poor_path(tmp_path)
+        elif request.param == "local-busybox":
+            path = busybox_path(tmp_path)
         environment = {"HOME": str(home), "PATH": path, "TERM": "dumb"}
         endpoint, jobs = None, home / ".local" / "state" / "drctl" / "jobs"
 

@@ -232,7 +232,7 @@ def test_a_number_that_is_used_again_is_not_killed(way: Way, effects: Effects) -
 
 
 def test_a_timeout_is_told_to_all_who_attach(way: Way, effects: Effects) -> None:
-    first = way.job(WAITS, timeout_s=1.0, **effects.arguments)
+    first = way.job(WAITS, timeout_s=2.0, **effects.arguments)
     second = way.job(WAITS, **effects.arguments)
     assert (first.ending, first.attached) == (Ending.TIMED_OUT, False)
     assert (second.ending, second.attached) == (Ending.TIMED_OUT, True)
@@ -355,6 +355,18 @@ def starting_text(command: ShellCommand, name: JobName) -> bytes:
         Recording(), command, script_text(command, {}), directory=job_directory(name, ""), timeout_s=1, output=Ear()
     )
     return sent[0]
+
+
+def test_a_host_that_cannot_hold_the_job_is_told_and_nothing_is_run(way: Way, effects: Effects) -> None:
+    effects.go.touch()
+    way.jobs.mkdir(parents=True)
+    way.directory(effects.name).touch()
+    result = way.job(WAITS, **effects.arguments)
+    assert result.ending is Ending.REFUSED
+    assert "cannot make" in result.detail
+    assert "nothing was run" in result.detail
+    assert effects.count == 0
+    assert way.commands.kill(way.endpoint, name=effects.name, become=None).ending is Ending.LOST
 
 
 @pytest.mark.parametrize("step", ["a/b", "..", "a b", "é", "a'b\n", "$(x)", "-n", "."])

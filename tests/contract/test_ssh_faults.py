@@ -20,7 +20,7 @@ from tests.contract.sshd import Sshd
 
 WAITS = 'echo begun; echo x >>"$effects"; while [ ! -e "$go" ]; do sleep 0.05; done; echo done; exit 42'
 PATIENT = Timings(connect_s=5, pulse_s=60)
-WATCHFUL = Timings(connect_s=5, banner_s=2, channel_s=3, pulse_s=0.1, silence_s=1.5)
+WATCHFUL = Timings(connect_s=5, banner_s=2, channel_s=3, pulse_s=0.1, silence_s=4)
 
 
 def runner(timings: Timings) -> Commands:
@@ -70,7 +70,7 @@ def test_a_server_killed_in_mid_job_is_lost_and_the_job_goes_on(
     result = running.result()
     assert (result.ending, result.exit_code) == (Ending.LOST, None)
     assert "testhost" in result.detail
-    assert "the job goes on" in result.detail
+    assert "the job goes on if the host does" in result.detail
     # The next word to that host opens a connection anew, and finds the job.
     ear = Ear()
     attached = pool.submit(commands.job, sshd.endpoint, waits, name=name, timeout_s=60, output=ear)
@@ -114,7 +114,7 @@ def test_a_server_that_hangs_is_noticed(
 def test_a_quiet_command_on_a_server_that_answers_is_not_taken_for_a_hanging_one(
     watchful: Commands, sshd: Sshd
 ) -> None:
-    result = watchful.probe(sshd.endpoint, ShellCommand(script="sleep 4; exit 9"), timeout_s=60, output=Ear())
+    result = watchful.probe(sshd.endpoint, ShellCommand(script="sleep 6; exit 9"), timeout_s=60, output=Ear())
     assert result.exit_code == 9
 
 

@@ -246,8 +246,8 @@ drctl_kill() {
     drctl_boot
     mine=$job/claim.$token
     if [ ! -e "$job/claim" ] && printf '%s 0 0 %s 0 -\n' "$boot_now" "$token" >"$mine"; then
-        : >>"$job/out"
-        : >>"$job/err"
+        true >>"$job/out"
+        true >>"$job/err"
         ln "$mine" "$job/claim" 2>/dev/null && never=1
         rm -f "$mine"
     fi

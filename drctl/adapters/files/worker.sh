@@ -25,9 +25,13 @@ drctl_work() {
     mkfifo "$job/alive.$token" || return 1
     exec 9<>"$job/alive.$token"
     # The exit code's file gets its block now: a full disk must not cost us the outcome.
-    if ! : >>"$job/out" || ! : >>"$job/err" || ! echo 999 >"$job/rc.$token" ||
-        ! printf '%s %s %s %s %s %s\n' "$boot" $$ "$start" "$token" "$(date +%s)" "$3" >"$job/claim.$token"; then
-        echo "cannot write $job"
+    # ("true >>" and not ": >>", which would end the shell when it fails.)
+    if ! {
+        true >>"$job/out" && true >>"$job/err" && echo 999 >"$job/rc.$token" &&
+            printf '%s %s %s %s %s %s\n' "$boot" $$ "$start" "$token" "$(date +%s)" "$3" >"$job/claim.$token"
+    } 2>/dev/null; then
+        echo "cannot write to $job: the disk may be full"
+        rm -f "$job/claim.$token" "$job/rc.$token" "$job/alive.$token"
         return 1
     fi
     if ! ln "$job/claim.$token" "$job/claim" 2>"$job/ln.$token"; then

@@ -173,8 +173,9 @@ def _open(route: Route, timings: Timings, closing: contextlib.ExitStack) -> Fabr
     )
     fabric.client = client = paramiko.SSHClient()
     client.set_missing_host_key_policy(CheckedHostKeys(route))
-    closing.callback(client.close)
+    closing.callback(_hang_up, client)
     where = f"{route.name} ({route.address}:{route.port})"
+    asked = time.monotonic()
     try:
         fabric.open()
     except AuthFailure as error:
@@ -182,6 +183,10 @@ def _open(route: Route, timings: Timings, closing: contextlib.ExitStack) -> Fabr
     except paramiko.ChannelException as error:
         raise Unreachable(f"the gateway of {where} cannot connect to it: {error.text}") from error
     except (paramiko.SSHException, EOFError) as error:
+        if "banner" in str(error) and time.monotonic() - asked >= timings.banner_s:
+            # The kernel takes connections for a server that stands still; paramiko says the same of any other trouble.
+            silent = f"{where} takes connections, and its sshd said nothing for {timings.banner_s:g} s"
+            raise Unreachable(f"{silent}: the host hangs, or is frozen; nothing was sent") from error
         raise _Passing(f"{where} does not speak SSH: {error or 'it hung up'}; nothing was sent") from error
     except OSError as error:
         raise _Passing(f"{where} hung up: {error.strerror or error}; nothing was sent") from error
@@ -248,6 +253,12 @@ def _proxy(command: str, closing: contextlib.ExitStack) -> socket.socket:
 
     closing.callback(end)
     return ours
+
+
+def _hang_up(client: paramiko.SSHClient) -> None:
+    """Whoever says goodbye through a gateway that has gone already is told so by an exception."""
+    with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+        client.close()
 
 
 def _wake(gateway: FabricConnection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import threading
 import time
@@ -52,7 +53,8 @@ class SshTransport:
                 conversation.go_on(time.monotonic() + limit.linger_s)
             return conversation.result()
         finally:
-            channel.close()
+            with contextlib.suppress(*_GONE):
+                channel.close()
             connection.done()
 
     def close(self) -> None:
