@@ -174,6 +174,9 @@ class OneThread(Conductor):
         self._work(attempt, self.state)
 
 
+FOR_EVER = 1000
+"""Events. No drawn run comes near it."""
+
 GO_ON = {
     Question.APPROVAL: "yes",
     Question.MANUAL: "done",
@@ -225,6 +228,7 @@ class Watched(MemoryJournal):
     def append(self, body: Body) -> Event:
         if self.events:
             self._keep()
+        assert len(self.events) < FOR_EVER, "it goes on and on"
         event = super().append(body)
         self._keep()
         if self.left is not None:
