@@ -62,6 +62,7 @@ def no_effect_happens_twice(run: Run) -> None:
             if step.idempotent or _person_said_so(run.events, target, later.attempt):
                 continue
             assert not earlier.succeeded, f"{target}: it had succeeded on its host, and was done again"
+            assert earlier.ended, f"{target}: a reboot cut it short, and it was done again unasked"
             assert step.retry.attempts > 1, f"{target}: done again, and it declares no retry"
             assert _known_to_have_failed(run.events, target, earlier.attempt), f"{target}: done again while in doubt"
 

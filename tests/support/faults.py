@@ -41,12 +41,16 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True)
 class Effect:
-    """A changing script that really began on a host (or a request that arrived), and whether it succeeded there."""
+    """A changing script that really began on a host (or a request that arrived), and whether it succeeded there.
+
+    ``ended`` is False when a reboot cut it short, so that nobody can know how much of it was done.
+    """
 
     step: str
     host: str
     attempt: int
     succeeded: bool
+    ended: bool = True
 
 
 @dataclass
@@ -105,7 +109,8 @@ class Hosts:
                 case Fault.BAD_OUTPUT:
                     said = b"not a number"
             self.claimed[directory] = (result, said)
-            self.effects.append(Effect(name.step_id, host, name.attempt, result.exit_code == 0))
+            ended = fault is not Fault.REBOOTED
+            self.effects.append(Effect(name.step_id, host, name.attempt, result.exit_code == 0, ended))
         if fault is Fault.LOST:
             return ends(Ending.LOST)
         result, said = self.claimed[directory]
