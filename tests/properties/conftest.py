@@ -6,7 +6,7 @@ import os
 import random
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 
 SEED = os.environ.get("DRCTL_SEED", "0" if os.environ.get("CI") else str(random.randrange(10**6)))
 EXAMPLES = int(os.environ.get("DRCTL_EXAMPLES", "100"))
@@ -22,13 +22,11 @@ settings.register_profile(
 )
 
 
-def pytest_report_header() -> str:
-    return f"properties: DRCTL_SEED={SEED}, {EXAMPLES} runbooks a property (DRCTL_EXAMPLES)"
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(f"properties: DRCTL_SEED={SEED}, {EXAMPLES} runbooks (DRCTL_EXAMPLES)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    from hypothesis import seed
-
     for item in items:
         function = getattr(item, "function", None)
         if hasattr(function, "hypothesis"):
