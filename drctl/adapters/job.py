@@ -130,9 +130,8 @@ def job(
         detail = f"{transport.label} cannot hold the job: {' '.join(envelope.first[1:])}; nothing was run"
         return CommandResult(ending=Ending.REFUSED, detail=detail, duration_s=duration_s)
     detail = sent.detail or f"the shell on {transport.label} ended before the job did"
-    return CommandResult(
-        ending=Ending.LOST, detail=f"{detail}; the job goes on if the host does", attached=attached, duration_s=duration_s
-    )
+    detail = f"{detail}; the job goes on if the host does"
+    return CommandResult(ending=Ending.LOST, detail=detail, attached=attached, duration_s=duration_s)
 
 
 def kill(transport: Transport, *, directory: str, become: str | None) -> CommandResult:

@@ -7,19 +7,21 @@ import sys
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
+from queue import SimpleQueue
 
 from drctl.adapters.clock import SystemClock
 from drctl.adapters.commands import Commands
 from drctl.adapters.lock import service_lock
 from drctl.adapters.network import OperatorNetwork
-from drctl.adapters.outputs import OutputStore, Recorder
+from drctl.adapters.outputs import OutputStore
 from drctl.adapters.redact import Redactor
 from drctl.adapters.secrets import SecretResolver
 from drctl.adapters.transfer import HostFiles
 from drctl.cli.requests import DecidedElsewhere, Requests
 from drctl.cli.settings import Settings, controller, operator, pairs
 from drctl.cli.signals import Signals
-from drctl.engine.conduct import Conductor
+from drctl.cli.watches import ClockWatch, Tell, TellingRecorder
+from drctl.engine.conduct import Conductor, Message
 from drctl.engine.perform import World
 from drctl.engine.ports import Person
 from drctl.engine.state import RunState, Target
@@ -85,13 +87,13 @@ def manner_of(
 class _Outputs:
     """The store, with the screen listening to every recorder."""
 
-    def __init__(self, store: OutputStore, screen: Screen) -> None:
-        self._store, self._screen = store, screen
+    def __init__(self, store: OutputStore, screen: Screen, tell: Tell) -> None:
+        self._store, self._screen, self._tell = store, screen, tell
 
-    def recorder(self, target: Target) -> Recorder:
+    def recorder(self, target: Target) -> TellingRecorder:
         recorder = self._store.recorder()
         recorder.listen(lambda _, text: self._screen.on_output(target, text))
-        return recorder
+        return TellingRecorder(recorder, target, self._tell)
 
 
 def start(settings: Settings, plan: Plan, manner: Manner, *, run_id: str, given: tuple[Body, ...], reason: str) -> int:
@@ -147,21 +149,25 @@ def _conduct(
             as_json=manner.json,
             plain=manner.plain,
         )
+        inbox: SimpleQueue[Message] = SimpleQueue()
         world = World(
             commands=commands,
             network=OperatorNetwork(),
-            outputs=_Outputs(OutputStore(settings.outputs, redactor), screen),
+            outputs=_Outputs(OutputStore(settings.outputs, redactor), screen, inbox.put),
             clock=clock,
             files=HostFiles(commands),
             stopping=signals.stopping,
         )
         requests = Requests(journal, run_id)
+        watch = ClockWatch(clock, inbox.put)
+        watch.behind(state.last_at)
         conductor = Conductor(
             journal=journal.writer(run_id, now=clock.now, redact=redactor.clean_text),
             world=world,
             person=_person(manner, screen, signals, requests),
             state=state,
-            listeners=[screen],
+            listeners=[screen, watch],
+            inbox=inbox,
             mailbox=requests,
         )
         signals.conductor, signals.leaving = conductor, screen.leaving
@@ -175,7 +181,7 @@ def _begin(screen: Screen, stack: ExitStack, conductor: Conductor) -> None:
     try:
         stack.enter_context(screen)
     except Exception as error:
-        conductor.listeners.clear()
+        conductor.listeners.remove(screen)
         conductor.inbox.put(MessengerFailed(messenger=screen.name, detail=f"{type(error).__name__}: {error}"))
 
 

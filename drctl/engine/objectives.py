@@ -45,6 +45,9 @@ def rto(state: RunState, now: datetime) -> Reading:
     if started is None:
         basis = "the start of the outage is not known: give it with --outage-started"
         return Reading(target_s=target_s, actual_s=None, verdict=Verdict.NOT_MEASURED, basis=basis)
+    if restored is not None and restored.at < started.at:
+        basis = f"the clocks do not agree: restored ({restored.source}) before it started ({started.source})"
+        return Reading(target_s=target_s, actual_s=None, verdict=Verdict.NOT_MEASURED, basis=basis)
     until = restored.at if restored else min(now, state.ended_at or now)
     actual_s = max(0.0, (until - started.at).total_seconds())
     if target_s is not None and actual_s > target_s:

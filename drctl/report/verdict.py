@@ -155,7 +155,10 @@ def _done_and_not(state: RunState) -> Iterator[str]:
     acting = [s for s in state.the_plan.steps() if not s.read_only and not isinstance(s.action, Approval | Wait)]
     lists = {
         "done": [s.id for s in acting if state.step_outcome(s) is Outcome.SUCCEEDED],
-        "under way": [t.step for t in state.in_flight if not state.the_plan.step(t.step).read_only],
+        # What became of a step in doubt may be asked at this moment; that is no work that is going on.
+        "under way": [
+            t.step for t in state.in_flight if not (state.target(t).doubt or state.the_plan.step(t.step).read_only)
+        ],
         "in doubt": list(in_doubt(state)),
         "failed, and may have changed something": [s.id for s in acting if _half_done(state, s)],
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from drctl.lab import Lab, missing_prerequisites
+from tests.contract.sshd import SSHD, Sshd
 from tests.support.operator import Operator
 
 
@@ -93,3 +94,16 @@ def other_lab(monkeypatch: pytest.MonkeyPatch, _lab_session: _Session) -> Iterat
 def operator(tmp_path: Path, lab_inventory: Path) -> Operator:
     """An engineer with a state directory of their own and the inventory of the lab."""
     return Operator(tmp_path / "state", lab_inventory)
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    """A real sshd on loopback, for what needs no lab: one host, which this machine is."""
+    if SSHD is None:
+        pytest.skip("OpenSSH's sshd is not installed")
+    directory = tmp_path / "sshd"
+    directory.mkdir()
+    server = Sshd(directory)
+    server.start()
+    yield server
+    server.stop()
