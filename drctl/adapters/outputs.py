@@ -37,9 +37,9 @@ class OutputStore:
         except OSError as error:
             raise DrctlError(f"cannot make {directory}: {error.strerror}", state="nothing was run") from error
 
-    def recorder(self) -> Recorder:
-        """A sink for one command's output."""
-        return Recorder(self._directory, self._redactor)
+    def recorder(self, *, keep: bool = True) -> Recorder:
+        """A sink for one command's output; without ``keep`` nothing of it goes to the disk but its size and sum."""
+        return Recorder(self._directory, self._redactor, keep=keep)
 
     def path(self, sha256: str) -> Path:
         """Where the output of that sum is kept, whether or not there is one.
@@ -75,12 +75,12 @@ class Recorder:
     ``close`` must be called; it is safe to call it again.
     """
 
-    def __init__(self, directory: Path, redactor: Redactor) -> None:
+    def __init__(self, directory: Path, redactor: Redactor, *, keep: bool = True) -> None:
         self.problems: list[str] = []
         self._listeners: list[tuple[Listener, dict[Stream, codecs.IncrementalDecoder]]] = []
         self._files: dict[Stream, _File] = {
-            "stdout": _File(directory, redactor.stream(), self.problems),
-            "stderr": _File(directory, redactor.stream(), self.problems),
+            "stdout": _File(directory, redactor.stream(), self.problems, keep=keep),
+            "stderr": _File(directory, redactor.stream(), self.problems, keep=keep),
         }
         self._kept: tuple[Output | None, Output | None] | None = None
 
@@ -119,13 +119,14 @@ class Recorder:
 class _File:
     """One stream's file, made when its first byte comes, and the end of it in memory."""
 
-    def __init__(self, directory: Path, redacted: RedactedStream, problems: list[str]) -> None:
+    def __init__(self, directory: Path, redacted: RedactedStream, problems: list[str], *, keep: bool) -> None:
         self._directory = directory
         self._redacted = redacted
         self._problems = problems
         self._file: IO[bytes] | None = None
         self._name = ""
         self._broken = False
+        self._keep = keep
         self._digest = hashlib.sha256()
         self._size = 0
         self._tail = bytearray()
@@ -168,7 +169,7 @@ class _File:
         self._tail += data[-TAIL_BYTES:]
         if len(self._tail) > 2 * TAIL_BYTES:
             del self._tail[:-TAIL_BYTES]
-        if not self._broken:
+        if self._keep and not self._broken:
             try:
                 if self._file is None:
                     descriptor, self._name = tempfile.mkstemp(dir=self._directory, prefix=".new-")

@@ -85,14 +85,16 @@ def manner_of(
 
 
 class _Outputs:
-    """The store, with the screen listening to every recorder."""
+    """The store, with the screen listening to every recorder but those of sensitive steps, which keep nothing."""
 
-    def __init__(self, store: OutputStore, screen: Screen, tell: Tell) -> None:
+    def __init__(self, store: OutputStore, screen: Screen, plan: Plan, tell: Tell) -> None:
         self._store, self._screen, self._tell = store, screen, tell
+        self._sensitive = {s.id for s in plan.steps() if s.sensitive}
 
     def recorder(self, target: Target) -> TellingRecorder:
-        recorder = self._store.recorder()
-        recorder.listen(lambda _, text: self._screen.on_output(target, text))
+        recorder = self._store.recorder(keep=target.step not in self._sensitive)
+        if target.step not in self._sensitive:
+            recorder.listen(lambda _, text: self._screen.on_output(target, text))
         return TellingRecorder(recorder, target, self._tell)
 
 
@@ -153,7 +155,7 @@ def _conduct(
         world = World(
             commands=commands,
             network=OperatorNetwork(),
-            outputs=_Outputs(OutputStore(settings.outputs, redactor), screen, inbox.put),
+            outputs=_Outputs(OutputStore(settings.outputs, redactor), screen, plan, inbox.put),
             clock=clock,
             files=HostFiles(commands),
             stopping=signals.stopping,

@@ -95,10 +95,15 @@ def perform(attempt: Attempt, state: RunState, world: World) -> AttemptFinished:
         exit_code=end.exit_code,
         duration_s=round(world.clock.monotonic() - began_s, 3),
         attached=end.attached,
-        output=end.output,
-        errors=end.errors,
+        output=_shown(step, end.output),
+        errors=_shown(step, end.errors),
         captured=captured,
     )
+
+
+def _shown(step: Step, output: Output | None) -> Output | None:
+    """Of a sensitive step's output only its size and sum are written down."""
+    return replace(output, tail="") if output is not None and step.sensitive else output
 
 
 def end_job(attempt: Attempt, state: RunState, world: World) -> AttemptFinished:

@@ -216,3 +216,13 @@ def test_an_abort_of_a_dead_run_ends_what_it_left_on_the_hosts() -> None:
     assert ended == ["run-1.long.1"]
     known = state.target(Target("long", "standby"))
     assert (known.outcome, known.reason) == (Outcome.FAILED, Reason.ABORTED)
+
+
+def test_nothing_of_a_sensitive_output_is_written_down_but_its_size_and_sum() -> None:
+    keys = step("keys", read_only=True, sensitive=True, expect="hunter2")
+    bench = Bench(plan(keys), hosts=FakeHosts(scripts={"keys": lambda _: ok(b"hunter2")}))
+    assert bench.run().ended is Ended.DONE
+    assert "hunter2" not in repr([e for e in bench.events if not isinstance(e.body, RunStarted)])
+    finished = next(e.body for e in bench.events if isinstance(e.body, AttemptFinished))
+    assert finished.output is not None
+    assert finished.output.bytes == 7
