@@ -86,7 +86,15 @@ def _put_once(case: Case, order: Transfer) -> str:
         start = 0
     way, moved = way_of(there.path, there.rsync), 0
     while True:
-        bulk = Bulk(case=case, order=order, local=near.path, remote=there.path, total=total, start=start)
+        bulk = Bulk(
+            case=case,
+            order=order,
+            local=near.path,
+            remote=there.path,
+            total=total,
+            start=start,
+            arrived=far.arrived,
+        )
         if start < total or total == 0:
             sent, way = _move(bulk, way, None)
             moved += sent
@@ -118,7 +126,15 @@ def _get(case: Case, order: Transfer) -> str:
             start = 0
         while True:
             os.ftruncate(part, start)
-            bulk = Bulk(case=case, order=order, local=near.path, remote=there.path, total=there.size, start=start)
+            bulk = Bulk(
+                case=case,
+                order=order,
+                local=near.path,
+                remote=there.path,
+                total=there.size,
+                start=start,
+                arrived=near.arrived,
+            )
             if start < there.size:
                 fetched, way = _move(bulk, way, part)
                 moved += fetched

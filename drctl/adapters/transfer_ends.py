@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import math
 import os
 import re
 import stat
@@ -23,6 +24,7 @@ PART = ".drctl-part"
 NEW_MODE = 0o600
 _PIECE = 1_048_576
 _ANSWERS = 65_536
+_AFTERWARDS_S = 15.0
 _SUM = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -66,6 +68,14 @@ class There:
     whole: str = ""
     part: int = 0
     rsync: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """What has come of a file that broke off, and what is left of the disk, in bytes; None when that is not known."""
+
+    size: int
+    free: int | None
 
 
 class _Answers:
@@ -113,6 +123,15 @@ class FarEnd:
         """The sum of the first ``size`` bytes."""
         return self._ask("prefix", self._path, str(size)).get("sum", "")
 
+    def arrived(self) -> Arrived | None:
+        """How much has come by now, after something went wrong; None when the host cannot be asked any more."""
+        try:
+            answers = self._ask("arrived", self._path, limit_s=_AFTERWARDS_S)
+        except Ended:
+            return None
+        free = answers.get("free", "")  # the last line of df's; its first is a heading
+        return Arrived(size=int(answers.get("part", "0")), free=int(free) * 1024 if free.isdecimal() else None)
+
     def discard(self) -> None:
         """Throw away what came before."""
         self._ask("discard", self._path)
@@ -142,13 +161,15 @@ class FarEnd:
             rsync=answers.get("rsync", ""),
         )
 
-    def _ask(self, *words: str) -> dict[str, str]:
+    def _ask(self, *words: str, limit_s: float = math.inf) -> dict[str, str]:
         case, answers = self._case, _Answers()
         if case.deadline.left_s() <= 0:
             case.overdue("before the host was asked")
         command = ShellCommand(script=_script(), words=words, become=case.become)
-        result = case.commands.probe(case.endpoint, command, timeout_s=case.deadline.left_s(), output=answers)
-        if result.ending is Ending.TIMED_OUT:
+        result = case.commands.probe(
+            case.endpoint, command, timeout_s=min(limit_s, case.deadline.left_s()), output=answers
+        )
+        if result.ending is Ending.TIMED_OUT and limit_s == math.inf:
             case.overdue(f"while {case.endpoint.host} looked at the file")
         if result.ending is not Ending.FINISHED:
             raise Ended(result)
@@ -246,6 +267,13 @@ class NearEnd:
             yield part
         finally:
             os.close(part)
+
+    def arrived(self) -> Arrived | None:
+        """The same as at the far end; that the disk is full is said by whoever fills it here."""
+        try:
+            return Arrived(size=self.part.stat().st_size, free=None)
+        except OSError:
+            return None
 
     def sum_of(self, part: int, size: int) -> str:
         """The sum of the first ``size`` bytes that have come."""

@@ -93,6 +93,16 @@ drctl_target() {
     fi
 }
 
+# drctl_arrived FILE: how much of it has come, and how many kilobytes its disk has left, as df knows it.
+drctl_arrived() {
+    size=0
+    [ ! -f "$1.drctl-part" ] || drctl_size "$1.drctl-part"
+    printf 'part %s\n' "$size"
+    df -Pk "${1%"${1##*/}"}" 2>/dev/null | while read -r _ _ _ free _; do
+        printf 'free %s\n' "$free"
+    done
+}
+
 # drctl_discard FILE: what came of it is of no use.
 drctl_discard() {
     rm -f "$1.drctl-part" || drctl_no "cannot be written: $1.drctl-part cannot be removed"

@@ -20,7 +20,7 @@ from drctl.adapters.payload import encode
 from drctl.adapters.progress import Progress, size
 from drctl.adapters.ssh.client import client_argv, for_rsync
 from drctl.adapters.ssh.hosts import route_to
-from drctl.adapters.transfer_ends import PART, Case
+from drctl.adapters.transfer_ends import PART, Arrived, Case
 from drctl.adapters.transport import shell_argv
 from drctl.engine.ports import Ending
 from drctl.model.plan import Transfer
@@ -43,6 +43,7 @@ echo "$token"
 exec tail -c "+$from" "$file"
 """
 _GROWN = 76
+_LITTLE = 1_048_576  # bytes: a disk with less than this, and less than is needed, is taken to be full
 _VERSION = re.compile(r"rsync +version v?(\d+)\.(\d+)")
 _NUMBER = re.compile(rb"\s*(\d+)\s+\d+%")
 _LITERAL = re.compile(rb"Literal data: (\d+)")
@@ -69,6 +70,8 @@ class Bulk:
     remote: str
     total: int
     start: int
+    arrived: Callable[[], Arrived | None]
+    """What has come, for when it breaks off."""
 
     def by(self, way: Way, write: Callable[[bytes], None]) -> int:
         """Move them, and give back how many went over the line. ``write`` appends to what is fetched by a stream.
@@ -178,11 +181,17 @@ class Bulk:
             self.case.end(Ending.REFUSED, f"{host} said no to OpenSSH's own client: {_telling(said)}; nothing was sent")
         if _NOBODY.search(said):
             self.case.end(Ending.UNREACHABLE, f"{host} cannot be reached: {_telling(said)}; nothing was sent")
+        # The far rsync's own words are lost when it dies quickly, so the disk itself is asked.
+        arrived = self.arrived()
+        if arrived is not None and arrived.free is not None and arrived.free < min(self.total - arrived.size, _LITTLE):
+            self._full_or(f"{host}:{self.remote}", "No space left on device", progress)
+        so_far = self._so_far(progress) if arrived is None else self._exactly(arrived.size)
         # 255 is ssh's own; with 10, 12, 20 and 30 rsync says that the other end has gone; a signal came from outside.
         if ended.status is None or ended.status < 0 or ended.status in (255, 10, 12, 20, 30):
             why = f"the connection to {host} was lost in the middle of it"
-            self.case.end(Ending.LOST, f"{why}: {self._so_far(progress)} ({_telling(said)})")
-        self.case.no(f"{self.order.direction} {host}:{self.remote}: {_telling(said)}; {self._so_far(progress)}")
+            self.case.end(Ending.LOST, f"{why}: {so_far} ({_telling(said)})")
+        why = _telling(said, f"the client ended with exit code {ended.status} and said nothing")
+        self.case.no(f"{self.order.direction} {host}:{self.remote}: {why}; {so_far}")
 
     def _full_or(self, where: str, said: str, progress: Progress) -> NoReturn:
         if not _FULL.search(said):
@@ -194,7 +203,10 @@ class Bulk:
         )
 
     def _so_far(self, progress: Progress) -> str:
-        return f"about {size(progress.there)} of {size(self.total)} are there, and the next attempt goes on from there"
+        return self._exactly(progress.there, "about ")
+
+    def _exactly(self, there: int, about: str = "") -> str:
+        return f"{about}{size(there)} of {size(self.total)} are there, and the next attempt goes on from there"
 
     def _progress(self) -> Progress:
         what = f"{self.order.direction} {self.local.name}"
@@ -236,8 +248,8 @@ def _version(said: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def _telling(errors: str) -> str:
+def _telling(errors: str, otherwise: str = "it said nothing") -> str:
     """The line that says why: ssh's or sudo's own, or rsync's first, before it says that it therefore gives up."""
     lines = [line.strip() for line in errors.splitlines() if line.strip() and set(line.strip()) != {"@"}]
     known = next((line for line in lines if _FULL.search(line) or _NO.search(line) or line.startswith("sudo: ")), "")
-    return (known or (lines[0] if lines else "it said nothing"))[:300]
+    return (known or (lines[0] if lines else otherwise))[:300]
