@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from drctl import __version__
-from drctl.cli import doctor, elsewhere, failover, lab, plan, records, resume, schema, show, validate
+from drctl.cli import doctor, elsewhere, failover, init, lab, plan, records, resume, schema, show, validate
 from drctl.cli.settings import Settings, state_directory
 from drctl.errors import DrctlError, ExitCode
 
@@ -49,7 +49,7 @@ def main(
     context.obj = Settings(state_dir=state_directory(state_dir))
 
 
-for _verb in (failover, resume, elsewhere, validate, plan, show, records, schema, doctor):
+for _verb in (failover, resume, elsewhere, validate, plan, show, records, schema, doctor, init):
     _verb.register(app)
 app.add_typer(lab.app, name="lab")
 

@@ -1,0 +1,95 @@
+"""drctl init: a repository that is sound from the first moment, and nothing is ever overwritten."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from drctl.cli.init import contents
+from drctl.cli.main import execute
+from drctl.errors import ExitCode
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DRCTL_INVENTORY", raising=False)
+    assert execute(["init", "new/recovery"]) == ExitCode.DONE
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [f"new/recovery/{name}" for name in contents()]
+    assert "drctl validate" in err
+    monkeypatch.chdir(tmp_path / "new" / "recovery")
+    return tmp_path / "new" / "recovery"
+
+
+def test_it_is_sound_and_the_failover_fits_its_service(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["validate"]) == ExitCode.DONE
+    assert "no problems" in capsys.readouterr().err
+    assert execute(["validate", "--service", "my-service"]) == ExitCode.DONE
+    out, err = capsys.readouterr()
+    assert "no problems" in err, out
+    for verb in ("plan", "show"):
+        assert execute([verb, "failover", "my-service"]) == ExitCode.DONE
+    assert "CHANGE" in (made / "inventories" / "sites.yml").read_text()
+
+
+def test_editors_find_the_schema_that_the_first_line_names(made: Path) -> None:
+    documents = [*made.glob("runbooks/*.yml"), *made.glob("inventories/*.yml")]
+    assert len(documents) == 3
+    for path in documents:
+        named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", path.read_text())
+        assert named is not None, path
+        schema = json.loads((path.parent / named.group(1)).read_text())
+        assert path.parent.name.startswith(schema["title"].removeprefix("A drctl ")[:6])
+
+
+def test_the_runbooks_are_those_that_drctl_is_tested_with(made: Path) -> None:
+    for name in ("failover", "readiness"):
+        shipped = (ROOT / "runbooks" / f"{name}.yml").read_text().splitlines()[1:]
+        assert (made / "runbooks" / f"{name}.yml").read_text().splitlines()[1:] == shipped
+
+
+def test_the_readme_types_commands_that_there_are(made: Path) -> None:
+    import typer
+
+    from drctl.cli.main import app
+
+    verbs = set(getattr(typer.main.get_command(app), "commands", {}))
+    typed = set(re.findall(r"drctl ([a-z]+)", (made / "README.md").read_text()))
+    assert len(typed) > 5
+    assert typed <= verbs
+
+
+@pytest.mark.parametrize("there", ["README.md", "schema/runbook.json", ".gitignore"])
+def test_nothing_is_overwritten_and_then_nothing_is_written(
+    there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "mine" / there
+    mine.parent.mkdir(parents=True)
+    mine.symlink_to("nowhere")
+    before = sorted(tmp_path.rglob("*"))
+    assert execute(["init", "mine"]) == ExitCode.USAGE
+    err = capsys.readouterr().err
+    assert f"there already: mine/{there}" in err
+    assert "nothing was written" in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_directory_with_other_things_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    assert execute(["init", "."]) == ExitCode.DONE
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_file_in_place_of_the_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert execute(["init", str(tmp_path / "file")]) == ExitCode.USAGE
+    assert "nothing was written" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
