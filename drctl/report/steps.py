@@ -201,15 +201,18 @@ def _attempts(events: Sequence[Event]) -> dict[Target, list[AttemptRow]]:
     return found
 
 
+_BY_PEOPLE = (ev.Question.APPROVAL, ev.Question.MANUAL)
+
+
 def _waited(events: Sequence[Event]) -> dict[Target, float]:
-    """Seconds that each approval was waited for, which is all that it took."""
+    """Seconds that each approval and manual step was waited for, which is all that it took."""
     found: dict[Target, float] = {}
     asked_at = events[0].at
     for event in events:
         body = event.body
         if isinstance(body, ev.PersonAsked):
             asked_at = event.at
-        elif isinstance(body, ev.PersonAnswered) and body.question is ev.Question.APPROVAL and body.answer != "pause":
+        elif isinstance(body, ev.PersonAnswered) and body.question in _BY_PEOPLE and body.answer != "pause":
             target = Target(body.step, body.host)
             found[target] = found.get(target, 0.0) + (event.at - asked_at).total_seconds()
     return found

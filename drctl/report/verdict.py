@@ -219,6 +219,7 @@ def waiting_for(state: RunState) -> str:
         return ""
     names = {
         Question.APPROVAL: "an approval",
+        Question.MANUAL: "a step that a person does",
         Question.FAILED: "a decision about a failed step",
         Question.IN_DOUBT: "a decision about a step in doubt",
         Question.OVERRIDE: "an override",

@@ -12,7 +12,7 @@ from drctl.engine.decide import name_of
 from drctl.engine.objectives import steps_done
 from drctl.engine.state import RunState, Target, TargetState, targets_of, tolerated
 from drctl.model.events import Act, Outcome
-from drctl.model.plan import Approval, Step
+from drctl.model.plan import Approval, Manual, Step
 from drctl.model.units import format_duration
 from drctl.report.harmless import one_line
 from drctl.screens.base import over_expected, spent_s
@@ -195,7 +195,7 @@ class _Layout:
 
     def _times(self, line: Text, step: Step, known: list[TargetState], now: datetime) -> Text:
         spent = max((s for s in (spent_s(k, now) for k in known) if s is not None), default=None)
-        if isinstance(step.action, Approval):
+        if isinstance(step.action, Approval | Manual):
             spent = None  # it has no start but its answer; the status line says how long a person is waited for
         late = over_expected(step, spent)
         took = "" if spent is None else format_duration(spent)
@@ -216,4 +216,4 @@ def _dim(look: _Look) -> str:
 
 
 def _where(step: Step) -> str:
-    return A_PERSON if isinstance(step.action, Approval) else "local"
+    return A_PERSON if isinstance(step.action, Approval | Manual) else "local"

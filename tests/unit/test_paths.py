@@ -226,3 +226,13 @@ def test_nothing_of_a_sensitive_output_is_written_down_but_its_size_and_sum() ->
     finished = next(e.body for e in bench.events if isinstance(e.body, AttemptFinished))
     assert finished.output is not None
     assert finished.output.bytes == 7
+
+
+def test_every_question_has_words_for_who_is_waited_for() -> None:
+    from drctl.model.events import PersonAsked
+    from drctl.report.verdict import waiting_for
+
+    state = Bench(plan(step("one"))).run()
+    for question in Question:
+        asked = PersonAsked(question=question, step="one", prompt="?", answers=("x",), unattended="x")
+        assert waiting_for(replace(state, question=asked)).endswith("(one)")
