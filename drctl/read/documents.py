@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from drctl.model.inventory import Inventory
 from drctl.model.runbook import Runbook
+from drctl.read.ansible import from_ansible, is_ansible
 from drctl.read.diagnostics import Diagnostic, errors, in_order, quoted
 from drctl.read.document import Document, Places
 from drctl.read.find import RUNBOOKS, callable_runbooks, called_runbook
@@ -55,7 +56,7 @@ def kind_of(path: Path | str) -> Kind | None:
     loaded = load(source)[0] if source is not None else None
     if loaded is None or not isinstance(loaded.value, dict):
         return None
-    if "inventory" in loaded.value:
+    if "inventory" in loaded.value or is_ansible(loaded.value):
         return "inventory"
     return "runbook" if "runbook" in loaded.value else None
 
@@ -120,6 +121,8 @@ def _read(
     if source is None:
         return None, problems
     loaded, problems = load(source)
+    if loaded is not None and model is Inventory and is_ansible(loaded.value):
+        loaded, source, problems = from_ansible(loaded, source, problems)
     if loaded is None:
         return None, in_order(problems)
     places = Places(source=source, root=loaded.root)

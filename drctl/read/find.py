@@ -13,16 +13,19 @@ from drctl.read.suggest import did_you_mean, listed
 RUNBOOKS = Path("runbooks")
 INVENTORIES = Path("inventories")
 SUFFIXES = (".yml", ".yaml")
+INVENTORY_SUFFIXES = (*SUFFIXES, ".json")  # what ansible-inventory writes
+STDIN = "-"
 ENVIRONMENT_VARIABLE = "DRCTL_INVENTORY"
 
 _NOTHING_DONE = "nothing was connected to and nothing was changed"
 
 
 def documents_in(directory: Path) -> list[Path]:
-    """The YAML files of a directory, by name; none when there is no such directory."""
+    """The YAML files of a directory, by name, and JSON in inventories/; none when there is no such directory."""
     if not directory.is_dir():
         return []
-    return sorted(path for path in directory.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
+    suffixes = INVENTORY_SUFFIXES if directory.name == INVENTORIES.name else SUFFIXES
+    return sorted(path for path in directory.iterdir() if path.suffix in suffixes and not path.name.startswith("."))
 
 
 def find_runbook(name: str | Path, *, directory: Path = RUNBOOKS) -> Path:
@@ -77,6 +80,8 @@ def find_inventory(
 ) -> Path:
     """The inventory's path: what was given, else ``DRCTL_INVENTORY``, else the only real one in ``inventories/``.
 
+    ``-`` is standard input.
+
     Raises:
         UsageError: when there is none, or when there are several and none was named.
     """
@@ -101,9 +106,11 @@ def find_inventory(
 
 def _named(named: str, directory: Path) -> Path:
     path = Path(named)
+    if named == STDIN:
+        return path
     if path.is_file() or _is_path(named):
         return _existing(path)
-    for suffix in SUFFIXES:
+    for suffix in INVENTORY_SUFFIXES:
         found = directory / f"{named}{suffix}"
         if found.is_file():
             return found
@@ -116,7 +123,7 @@ def _named(named: str, directory: Path) -> Path:
 
 
 def _is_path(name: str) -> bool:
-    return "/" in name or Path(name).suffix in SUFFIXES
+    return "/" in name or Path(name).suffix in INVENTORY_SUFFIXES
 
 
 def _existing(path: Path) -> Path:

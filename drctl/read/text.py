@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import re
 import stat
+import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from drctl.read.diagnostics import Diagnostic, Severity
 
 MAX_BYTES = 1_048_576
+
+_TOO_LARGE = (
+    "is larger than 1 MiB, which no runbook and no inventory is",
+    "ansible-inventory --list takes --limit GROUP",
+)
 
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 # Everything that is not shown as itself: C0 and C1 controls but tab and line breaks, DEL, the Unicode line
@@ -83,8 +90,17 @@ def read_text(path: Path) -> tuple[SourceText | None, list[Diagnostic]]:
     return source, []
 
 
+@cache
+def _standard_input() -> bytes:
+    """Read once, as it can be; a document may be asked for more than once."""
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
+
+
 def _read_bytes(path: Path) -> tuple[bytes | None, tuple[str, str]]:
     try:
+        if str(path) == "-":
+            data = _standard_input()
+            return (data, ("", "")) if len(data) <= MAX_BYTES else (None, _TOO_LARGE)
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             return None, ("is a directory, not a file", f"name the file, such as {path}/failover.yml")
@@ -99,7 +115,7 @@ def _read_bytes(path: Path) -> tuple[bytes | None, tuple[str, str]]:
     except (OSError, ValueError) as error:
         return None, (f"cannot be read: {error.strerror if isinstance(error, OSError) else error}", "")
     if len(data) > MAX_BYTES:
-        return None, ("is larger than 1 MiB, which no runbook and no inventory is", "")
+        return None, _TOO_LARGE
     return data, ("", "")
 
 
