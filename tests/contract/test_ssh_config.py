@@ -166,6 +166,14 @@ def test_match_user_sees_the_inventorys_user(pair: Pair) -> None:
     pair.assert_inner(replace(pair.endpoint, user=user), through=True)
 
 
+def test_a_host_without_an_address_has_that_of_the_configuration(pair: Pair) -> None:
+    """A plan has the host's name there; HostName, and not a name server, says where that is."""
+    pair.config.write_text(f"Host inner\n{pair.block(pair.host)}")
+    endpoint = replace(pair.endpoint, address="inner")
+    pair.assert_inner(endpoint, through=False)
+    assert not any("HostName" in word for word in client_argv(endpoint))
+
+
 def test_a_jump_through_a_jump(pair: Pair) -> None:
     pair.config.write_text(
         f"Host inner\n  ProxyJump middle\n{pair.block(pair.host)}"
@@ -183,7 +191,8 @@ def test_no_jump_is_no_jump(pair: Pair, jump: str) -> None:
     """The first value counts, and "none" is one: it keeps a later "Host *" from being asked."""
     first = f"Host inner\n  ProxyJump {jump}\n" if jump else ""
     pair.config.write_text(
-        f"{first}Host inner\n{pair.block(pair.host)}Host gateway\n{pair.block(pair.gateway)}Host *\n  ProxyJump gateway\n"
+        f"{first}Host inner\n{pair.block(pair.host)}Host gateway\n{pair.block(pair.gateway)}"
+        "Host *\n  ProxyJump gateway\n"
     )
     pair.assert_inner(through=not jump)
 

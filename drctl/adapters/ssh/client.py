@@ -36,7 +36,7 @@ def client_argv(endpoint: Endpoint) -> list[str]:
         argv += ["-p", str(endpoint.port)]
     if endpoint.user:
         argv += ["-l", endpoint.user]
-    if endpoint.address:
+    if endpoint.address and endpoint.address != endpoint.host:
         argv += ["-o", f"HostName={endpoint.address}"]
     for option in _OPTIONS:
         argv += ["-o", option]

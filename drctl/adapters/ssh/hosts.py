@@ -150,7 +150,8 @@ def _ask_ssh(wanted: _Wanted) -> Mapping[str, list[str]]:
         argv += ["-p", str(wanted.port)]
     if wanted.user:
         argv += ["-l", wanted.user]
-    if wanted.address:
+    # An inventory that gives no address has the host's name there, which is no reason to pass over HostName.
+    if wanted.address and wanted.address != wanted.name:
         argv += ["-o", f"HostName={wanted.address}"]
     try:
         done = subprocess.run(
