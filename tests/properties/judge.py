@@ -15,9 +15,10 @@ from drctl.model.events import (
     Event,
     Outcome,
     PersonAnswered,
+    Reason,
     RunEnded,
 )
-from drctl.model.plan import Mode, Section, Step
+from drctl.model.plan import Http, Mode, Section, Step
 from tests.properties.grammar import FACT
 from tests.support.faults import Effect, Run
 
@@ -30,6 +31,7 @@ def judge(run: Run, state: RunState) -> None:
     assert fold_all(run.events) == state, "the fold of the whole is not the running fold"
     nothing_that_succeeded_runs_again(run)
     no_effect_happens_twice(run)
+    unknown_is_not_failed(run)
     nothing_needing_proof_goes_ahead_without(run)
     the_sections_keep_their_turns(run, state)
     a_no_is_a_no_go(run, state)
@@ -94,6 +96,21 @@ def _known_to_have_failed(events: list[Event], target: Target, attempt: int) -> 
         and e.body.outcome is Outcome.FAILED
         for e in events
     )
+
+
+def unknown_is_not_failed(run: Run) -> None:
+    """What succeeded on its host, or was cut short there, is never said to have failed because nobody could look."""
+    told = {
+        (e.body.step, e.body.host, e.body.attempt): e.body
+        for e in run.events
+        if isinstance(e.body, AttemptFinished) and e.body.outcome is Outcome.FAILED and e.body.act is not Act.VERIFY
+    }
+    for effect in run.hosts.effects:
+        if isinstance(run.plan.step(effect.step).action, Http):
+            continue  # a request has no name on the other side that it could be asked by
+        body = told.get((effect.step, effect.host, effect.attempt))
+        if body is not None and (effect.succeeded or not effect.ended):
+            assert body.reason in (Reason.CAPTURE, Reason.ABORTED), f"{effect}, and drctl says {body.reason}"
 
 
 def nothing_needing_proof_goes_ahead_without(run: Run) -> None:

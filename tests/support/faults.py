@@ -37,6 +37,7 @@ class Fault(StrEnum):
     NEVER_ARRIVED = "never_arrived"  # the connection died first, and nothing happened: looks like LOST from here
     REBOOTED = "rebooted"  # the host went down in the middle of it
     BAD_OUTPUT = "bad_output"  # it succeeded, and printed what it had not promised
+    BUG = "bug"  # it happened, and then the adapter broke
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class Hosts:
                 return ends(Ending.LOST)
             case Fault.BAD_OUTPUT:
                 output("stdout", b"not a number")
+            case Fault.BUG:
+                raise RuntimeError("the adapter broke")
             case Fault.NONE:
                 output("stdout", b"7")
         return exits(0)
@@ -111,6 +114,8 @@ class Hosts:
             self.claimed[directory] = (result, said)
             ended = fault is not Fault.REBOOTED
             self.effects.append(Effect(name.step_id, host, name.attempt, result.exit_code == 0, ended))
+        if fault is Fault.BUG:
+            raise RuntimeError("the adapter broke")
         if fault is Fault.LOST:
             return ends(Ending.LOST)
         result, said = self.claimed[directory]
@@ -279,6 +284,9 @@ class Run:
                 lines.append(f"  {stage.section} {step.id} {type(step.action).__name__} on {hosts} {told}")
         lines += [f"  {script}@{host}: {[str(f) for f in met]}" for (script, host), met in self.hosts.faults.items()]
         return "\n".join(lines)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # Hypothesis would write out every field of every step
 
     def moment(self) -> Moment:
         return Moment(list(self.events), self.hosts.copy(), self.clock.passed_s, self.people.asked)
