@@ -22,5 +22,3 @@ def as_object(summary: Summary) -> JsonObject:
 def render(summary: Summary) -> str:
     """The report as a text of JSON, in ASCII: an escape sequence in an output stays an escape, also in a terminal."""
     return json.dumps(as_object(summary), indent=2, ensure_ascii=True) + "\n"
-
-

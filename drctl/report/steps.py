@@ -36,10 +36,7 @@ def step_rows(state: RunState, events: Sequence[Event]) -> tuple[StepRow, ...]:
             read_only=step.read_only,
             idempotent=step.idempotent,
             sensitive=step.sensitive,
-            hosts=tuple(
-                _host_row(state, step, target, seen)
-                for target in targets_of(step)
-            ),
+            hosts=tuple(_host_row(state, step, target, seen) for target in targets_of(step)),
         )
         for number, (stage, step) in enumerate(
             ((stage, step) for stage in state.the_plan.stages for step in stage.steps), start=1

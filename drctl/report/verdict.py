@@ -95,9 +95,7 @@ def exit_code(state: RunState, now: datetime | None = None) -> ExitCode:
 def in_doubt(state: RunState) -> tuple[str, ...]:
     """Steps of which nobody knows whether they were done, as ``step on host``."""
     return tuple(
-        f"{t.step} on {t.host}" if t.host else t.step
-        for t, s in state.targets.items()
-        if s.outcome is None and s.doubt
+        f"{t.step} on {t.host}" if t.host else t.step for t, s in state.targets.items() if s.outcome is None and s.doubt
     )
 
 

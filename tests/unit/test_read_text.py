@@ -74,7 +74,14 @@ def test_bytes_that_are_no_utf8_have_a_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("character", "name"),
-    [("\x00", "NUL"), ("\x1b", "U+001B"), ("\u202e", "U+202E"), ("\u2066", "U+2066"), ("\u2028", "U+2028"), ("\x85", "U+0085")],
+    [
+        ("\x00", "NUL"),
+        ("\x1b", "U+001B"),
+        ("\u202e", "U+202E"),
+        ("\u2066", "U+2066"),
+        ("\u2028", "U+2028"),
+        ("\x85", "U+0085"),
+    ],
 )
 def test_what_cannot_be_seen_is_refused_where_it_stands(character: str, name: str, tmp_path: Path) -> None:
     problem = only(problems_of(f"runbook: a\ntitle: T\n# co{character}mment\n".encode(), tmp_path))

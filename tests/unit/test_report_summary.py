@@ -239,7 +239,7 @@ def test_a_sensitive_output_is_withheld() -> None:
 def test_a_secret_is_a_reference() -> None:
     plan = samples.failover_plan()
     run = samples.Builder(plan).begin()
-    used = replace(plan.step("repoint-app"), action=samples._shell("login \"$app_password\""))
+    used = replace(plan.step("repoint-app"), action=samples._shell('login "$app_password"'))
     stages = tuple(
         replace(stage, steps=tuple(used if s.id == used.id else s for s in stage.steps)) for stage in plan.stages
     )

@@ -155,7 +155,10 @@ def test_the_svg_is_the_run_s_and_calls_nobody() -> None:
     for sample in ("succeeded", "hostile"):
         svg = export_svg(samples.SAMPLES[sample](), 100)
         ET.fromstring(svg)  # noqa: S314 - our own
-        assert set(re.findall(r"https?://[^\s\"<]+", svg)) <= {"http://www.w3.org/2000/svg", "https://www.textualize.io"}
+        assert set(re.findall(r"https?://[^\s\"<]+", svg)) <= {
+            "http://www.w3.org/2000/svg",
+            "https://www.textualize.io",
+        }
         assert "<script" not in svg
         assert svg == export_svg(samples.SAMPLES[sample](), 100)
     with pytest.raises(ValueError, match="without events"):
@@ -305,9 +308,7 @@ def test_threads_may_write_at_once(terminal: Terminal) -> None:
     with LiveScreen(terminal, clock=clock, refresh_s=0.01) as screen:
         replay(screen, samples.still_going(), clock)
         target = Target("resize-standby", "")
-        threads = [
-            Thread(target=lambda: [screen.on_output(target, f"{n}\n") for n in range(300)]) for _ in range(4)
-        ]
+        threads = [Thread(target=lambda: [screen.on_output(target, f"{n}\n") for n in range(300)]) for _ in range(4)]
         for thread in threads:
             thread.start()
         for _ in range(50):
