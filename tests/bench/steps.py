@@ -19,8 +19,8 @@ from tests.bench.measure import ROOT, Section, by_turns, medians, ms, peak_mb, r
 from tests.bench.server import Master, commands, far_away, server
 from tests.support.world import START
 
-STEPS = 50
-ROUNDS = 5
+A_TURN = 10  # steps in one turn: short turns, so that a busy moment of the machine meets all the ways
+ROUNDS = 10
 MASTER = "OpenSSH ControlMaster, `ssh HOST true`"
 
 
@@ -47,18 +47,20 @@ def jobs(runner: Commands, endpoint: Endpoint, number: int) -> None:
 
 def on_one_connection(place: Path) -> Section:
     """a and b: read-only steps and durable jobs beside ControlMaster, and the journal's part."""
-    section = Section(f"{STEPS} small steps on one connection")
+    section = Section("Small steps on one connection")
     with server(place / "one") as sshd, Master(sshd) as master:
         runner = commands()
         probes(runner, sshd.endpoint, 1)  # the connection is not what is measured here
         found = medians(
             by_turns(
                 {
-                    MASTER: lambda: seconds(lambda: master.times(STEPS, "true")) / STEPS,
+                    MASTER: lambda: seconds(lambda: master.times(A_TURN, "true")) / A_TURN,
                     "read-only step (`Commands.probe`)": lambda: (
-                        seconds(lambda: probes(runner, sshd.endpoint, STEPS)) / STEPS
+                        seconds(lambda: probes(runner, sshd.endpoint, A_TURN)) / A_TURN
                     ),
-                    "durable job (`Commands.job`)": lambda: seconds(lambda: jobs(runner, sshd.endpoint, STEPS)) / STEPS,
+                    "durable job (`Commands.job`)": lambda: (
+                        seconds(lambda: jobs(runner, sshd.endpoint, A_TURN)) / A_TURN
+                    ),
                     "two records in the journal": lambda: _journal(place),
                 },
                 rounds=ROUNDS,
@@ -83,13 +85,13 @@ def _journal(place: Path) -> float:
     outcome = AttemptFinished(step="s", host="h", attempt=1, act=Act.RUN, outcome=Outcome.SUCCEEDED, exit_code=0)
 
     def write() -> None:
-        for _ in range(STEPS):
+        for _ in range(A_TURN):
             run.append(intent)
             run.append(outcome)
 
     took_s = seconds(write)
     journal.close()
-    return took_s / STEPS
+    return took_s / A_TURN
 
 
 def through_a_jump_host(place: Path) -> Section:
@@ -118,7 +120,7 @@ def far(place: Path) -> Section:
 def _beside_the_master(section: Section, endpoint: Endpoint, master: Master) -> None:
     runner = commands()
     probes(runner, endpoint, 1)
-    number = STEPS // 5
+    number = A_TURN
     found = medians(
         by_turns(
             {
