@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drctl.errors import ExitCode
+from drctl.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from drctl.lab import Lab
     from drctl.lab.status import Status
+    from drctl.lab.topology import Settings
 
 app = typer.Typer(
     help="A real lab on this machine: five hosts with ssh, PostgreSQL and backups.\n\nExample: drctl lab up",
@@ -31,11 +34,33 @@ HostName = Annotated[str, typer.Argument(metavar="HOST", help="A host of the lab
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def _lab() -> Lab:
+def _lab(*, make: bool = False) -> Lab:
+    """The lab that is meant. Without root, this same command goes on inside the lab's namespaces, if it has any.
+
+    ``make`` makes them when there are none, and ends them when the command has left no lab in them.
+    """
     # Not at the top: `drctl --help` does not pay for the lab.
     from drctl.lab import Lab
+    from drctl.lab.holder import Holder, is_outside
 
-    return Lab.from_environment()
+    lab = Lab.from_environment()
+    holder = Holder(lab.settings)
+    if not is_outside() or not (make or holder.process):
+        return lab
+    if make:
+        holder.ensure()
+    try:
+        code = holder.run([sys.executable, "-m", "drctl", *sys.argv[1:]])
+    finally:
+        if make:
+            holder.end_if_empty()
+    raise typer.Exit(code)
+
+
+def _lab_settings() -> Settings:
+    from drctl.lab.topology import Settings
+
+    return Settings.from_environment()
 
 
 def _tell(line: str) -> None:
@@ -49,14 +74,23 @@ def up(
         Path | None, typer.Option("--inventory", metavar="PATH", help="Where to write the inventory.")
     ] = None,
 ) -> None:
-    """Bring the lab up and write its inventory to inventories/lab.yml. Needs root.
+    """Bring the lab up and write its inventory to inventories/lab.yml. As root, or in user namespaces.
 
     Example: sudo drctl lab up
     """
-    lab = _lab()
+    from drctl.lab import tiers
+    from drctl.lab.holder import is_outside
+    from drctl.lab.prerequisites import require
+
+    if is_outside():
+        require(_lab_settings().directory)
+    lab = _lab(make=True)
     started = lab.up(inventory, _tell)
     now = lab.status()
     _tell("the lab is up" if started else "the lab is up already")
+    _tell(f"tier {now.tier}: {tiers.LACKS[now.tier]}")
+    if now.tier != tiers.ROOT:
+        _tell("its hosts are reached from inside: drctl lab run -- drctl failover ..., or drctl lab shell")
     typer.echo(now.inventory)
 
 
@@ -66,7 +100,11 @@ def down() -> None:
 
     Example: sudo drctl lab down
     """
-    removed = _lab().down(_tell)
+    from drctl.lab.holder import Holder
+
+    settings = _lab_settings()
+    lab = _lab(make=settings.directory.exists() or Holder(settings).process is not None)
+    removed = lab.down(_tell)
     _tell("the lab is down" if removed else "no lab is up: nothing to do")
 
 
@@ -112,6 +150,35 @@ def ssh(
     """
     words = command[1:] if command and command[0] == "--" else command or []
     raise typer.Exit(subprocess.run(_lab().ssh_words(host, words), check=False).returncode)
+
+
+@app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+def run(command: Annotated[list[str], typer.Argument(metavar="CMD...", help="What to run.")]) -> None:
+    """Run a program where the lab's hosts can be reached: without root, that is inside the lab's namespaces.
+
+    Example: drctl lab run -- drctl failover taskflow-demo --inventory inventories/lab.yml
+    """
+    lab = _lab()
+    lab.require_up()
+    words = command[1:] if command[0] == "--" else command
+    raise typer.Exit(_run(words))
+
+
+@app.command()
+def shell() -> None:
+    """Open a shell where the lab's hosts can be reached; `exit` leaves it.
+
+    Example: drctl lab shell
+    """
+    _lab().require_up()
+    raise typer.Exit(_run([os.environ.get("SHELL") or "/bin/sh"]))
+
+
+def _run(words: list[str]) -> int:
+    try:
+        return subprocess.run(words, check=False).returncode
+    except OSError as error:
+        raise UsageError(f"{words[0]} cannot be run: {error.strerror}") from error
 
 
 @power.command("off")
@@ -292,11 +359,13 @@ def doctor() -> None:
 
     Example: drctl lab doctor
     """
+    from drctl.lab import tiers
     from drctl.lab.prerequisites import install_line, missing_prerequisites
 
-    missing = missing_prerequisites(_lab().settings.directory)
+    missing = missing_prerequisites(_lab_settings().directory)
     if not missing:
-        typer.echo("nothing is missing: the lab runs here with everything (tier root)")
+        tier = tiers.tier()
+        typer.echo(f"the lab runs here, tier {tier}: {tiers.LACKS[tier]}")
         return
     for item in missing:
         typer.echo(f"missing: {item.what}")

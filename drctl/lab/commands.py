@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +15,11 @@ Progress = Callable[[str], None]
 
 def silent(_: str) -> None:
     """A progress callback that tells nobody."""
+
+
+def search_path() -> str:
+    """PATH, and where root's programs lie, which a person's own PATH often leaves out."""
+    return f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 def run(
@@ -31,7 +37,14 @@ def run(
     """
     try:
         done = subprocess.run(
-            list(argv), input=stdin, capture_output=True, text=True, errors="replace", timeout=timeout, check=False
+            list(argv),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+            env={**os.environ, "PATH": search_path()},
         )
     except FileNotFoundError as error:
         raise LabError(f"{what}: {argv[0]} is not installed", state=state, hint="type: drctl lab doctor") from error

@@ -7,12 +7,13 @@ import pwd
 import shutil
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from drctl.errors import LabError
-from drctl.lab import ssh
+from drctl.lab import ssh, tiers
 from drctl.lab.topology import HOSTS, LOGIN_USER, SIZES, HostSpec, Settings
 
 # What the machine keeps in these places is its own affair: a host starts with its own, empty ones.
@@ -118,7 +119,7 @@ class Disk:
         for name in _HIDDEN:
             place = self.path(f"/etc/{name}")
             place.mkdir(parents=True)
-            os.setxattr(place, b"trusted.overlay.opaque", b"y")
+            os.setxattr(place, f"{overlay_attributes()}.opaque".encode(), b"y")
         for name in ("lib/postgresql", "lib/pgbackrest", "spool/pgbackrest", "log/postgresql", "log/pgbackrest"):
             os.chown(self.path(f"/var/{name}"), *self._postgres)
             self.path(f"/var/{name}").chmod(0o750)
@@ -139,6 +140,7 @@ class Disk:
         self._write_accounts()
         self.write("/etc/ssh/sshd_config", _SSHD)
         self.write("/etc/sudoers", _SUDOERS, mode=0o440)
+        self.write("/etc/sudo.conf", "")
         # The machine's own rules for sudo may ask a directory server; the host's sudoers file is the whole truth here.
         permit = "".join(f"{kind} required pam_permit.so\n" for kind in ("auth", "account", "session"))
         self.write("/etc/pam.d/sudo", permit)
@@ -171,6 +173,11 @@ class Disk:
             self.write(f"/etc/{file}", text, mode=0o600)
 
 
+def overlay_attributes() -> str:
+    """Where an overlay keeps its notes: root of a user namespace may not write the machine's trusted ones."""
+    return "trusted.overlay" if tiers.is_real_root() else "user.overlay"
+
+
 def _others(path: str, own: set[str]) -> Iterable[str]:
     for line in Path(path).read_text().splitlines():
         if line and line.split(":")[0] not in own:
@@ -187,6 +194,28 @@ def copy_boot_scripts(settings: Settings) -> None:
     for name in ("boot.sh", "join.sh", "delay.py"):
         with as_file(files("drctl.lab").joinpath("files", name)) as source:
             shutil.copyfile(source, settings.directory / name)
+    if not tiers.is_real_root():
+        _copy_sudo(settings)
+        _copy_etc(settings)
+
+
+def _copy_sudo(settings: Settings) -> None:
+    """A sudo of the lab's own: the machine's belongs to a root who is nobody in here, so it would make nobody root."""
+    place = settings.directory / "sudo"
+    shutil.copytree("/usr/libexec/sudo", place / "libexec")
+    shutil.copyfile("/usr/bin/sudo", place / "sudo")
+    (place / "sudo").chmod(0o4755)
+    place.chmod(0o755)
+
+
+def _copy_etc(settings: Settings) -> None:
+    """What may be read of /etc, for the overlay to lie on: in a user namespace the kernel takes no /etc in which
+    something is mounted, as a container's always is. What belongs to the machine's root is root's there."""
+    with suppress(shutil.Error):  # what may not be read, which no host is to see anyway
+        shutil.copytree(
+            "/etc", settings.directory / "etc", symlinks=True, copy_function=shutil.copy,
+            ignore=shutil.ignore_patterns("shadow*", "gshadow*", "ssh", "sudoers*", "apt"),
+        )  # fmt: skip
 
 
 def write_boot_identity(settings: Settings, host: str, size: str) -> None:

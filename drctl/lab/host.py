@@ -8,9 +8,9 @@ from pathlib import Path
 
 from drctl.errors import LabError
 from drctl.lab import ssh
-from drctl.lab.cgroups import ControlGroups
 from drctl.lab.commands import detach, run, wait_until
 from drctl.lab.disk import write_boot_identity
+from drctl.lab.groups import groups_of
 from drctl.lab.network import Network, inside
 from drctl.lab.state import Process, read_process, taking_turns, write_atomically, write_process
 from drctl.lab.topology import HOSTS, SIZES, Settings
@@ -24,7 +24,7 @@ class Host:
         self.name = name
         self.spec = HOSTS[name]
         self.directory = settings.host_directory(name)
-        self.groups = ControlGroups(settings.name)
+        self.groups = groups_of(settings)
         self._network = Network(settings)
 
     # -- what is true now --

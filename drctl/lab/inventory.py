@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from drctl.lab import ssh
+from drctl.lab import ssh, tiers
 from drctl.lab.edge import health_url
 from drctl.lab.topology import (
     ACKNOWLEDGED_LOG,
@@ -120,9 +120,9 @@ def inventory_text(settings: Settings, system_identifier: str) -> str:
 
 
 def default_path(settings: Settings, directory: Path) -> Path:
-    """``inventories/NAME.yml`` below a directory that has that folder, else in the lab's own directory."""
+    """``inventories/NAME.yml`` below a directory that has that folder for us, else in the lab's own directory."""
     folder = directory / "inventories"
-    if not folder.is_dir():
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
         return settings.directory / "inventory.yml"
     return folder / ("lab.yml" if settings.name == "lab" else f"lab.{settings.name}.yml")
 
@@ -132,5 +132,5 @@ def write_inventory(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     owner, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-    if os.geteuid() == 0 and owner.isdigit() and group.isdigit():
+    if tiers.is_real_root() and owner.isdigit() and group.isdigit():
         os.chown(path, int(owner), int(group))

@@ -44,7 +44,8 @@ class Lab:
         """What it is like now."""
         return status.status(self.settings)
 
-    def _require_up(self) -> None:
+    def require_up(self) -> None:
+        """Raise LabError with what to type unless the lab is up, UsageError when it is up on another net."""
         state = read_state(self.settings.directory)
         phase = status.phase_of(state)
         if phase != "up":
@@ -63,12 +64,12 @@ class Lab:
     def host(self, name: str) -> Host:
         """One of its hosts, by the host's or its site's name. Raises LabError when the lab is not up."""
         spec = host_of(name)
-        self._require_up()
+        self.require_up()
         return Host(self.settings, spec.name)
 
     def _hosts(self, name: str) -> list[Host]:
         specs = hosts_of(name)
-        self._require_up()
+        self.require_up()
         return [Host(self.settings, spec.name) for spec in specs]
 
     # -- faults --
@@ -128,7 +129,7 @@ class Lab:
 
     def heal_all(self) -> None:
         """Heal every link."""
-        self._require_up()
+        self.require_up()
         Network(self.settings).heal_all()
 
     def rate(self, name: str, mbit: float) -> None:
@@ -189,7 +190,7 @@ class Lab:
 
     def acknowledged(self) -> acknowledged.Comparison:
         """Compare the monitor's log of acknowledged rows with what the primary holds now."""
-        self._require_up()
+        self.require_up()
         return acknowledged.compare_with_primary(self.settings)
 
     def wait_backup(self, *, within: float = 120.0) -> None:
@@ -211,7 +212,7 @@ class Lab:
 
     def inventory_text(self) -> str:
         """The inventory of the running lab, as YAML."""
-        self._require_up()
+        self.require_up()
         state = read_state(self.settings.directory)
         return inventory.inventory_text(self.settings, state.system_identifier if state else "")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from drctl.errors import LabError
 from drctl.lab import database, edge, ssh
-from drctl.lab.cgroups import ControlGroups
 from drctl.lab.commands import Progress, wait_until
 from drctl.lab.disk import Accounts, Disk, copy_boot_scripts
+from drctl.lab.groups import groups_of
 from drctl.lab.host import Host
 from drctl.lab.inventory import inventory_text, write_inventory
 from drctl.lab.latency import Latency
@@ -168,7 +168,7 @@ def _remove(settings: Settings) -> None:
         if init:
             init.kill()
         host.end_processes()
-    ControlGroups(settings.name).remove(list(HOSTS))
+    groups_of(settings).remove(list(HOSTS))
     Latency(settings).end()
     Network(settings).down()
     # An overlay leaves a directory that nobody may enter, root excepted.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,10 @@ class Network:
     def _ip(self, name: str, lines: Sequence[str], *, what: str) -> None:
         self._in(name, ["ip", "-batch", "-"], what=what, stdin="\n".join(lines) + "\n")
 
+    def _has_user_interface(self) -> bool:
+        # Not by /sys, which shows the network of whoever mounted it.
+        return self._settings.user_interface in (name for _, name in socket.if_nameindex())
+
     def refuse_if_taken(self) -> None:
         """Raise LabError when the machine already has an address, a route or an interface that the lab needs."""
         wanted = ipaddress.ip_network(self._settings.network)
@@ -51,7 +56,7 @@ class Network:
                         state="nothing was changed",
                         hint="give the lab another net: DRCTL_LAB_NET=10.201 drctl lab up",
                     )
-        if (Path("/sys/class/net") / self._settings.user_interface).exists():
+        if self._has_user_interface():
             raise LabError(
                 f"this machine already has an interface called {self._settings.user_interface}",
                 state="nothing was changed",
@@ -174,7 +179,7 @@ class Network:
 
     def down(self) -> None:
         """Remove the link, the route and all namespaces; what is gone already is no error."""
-        if (Path("/sys/class/net") / self._settings.user_interface).exists():
+        if self._has_user_interface():
             run(["ip", "link", "del", self._settings.user_interface], what="remove the link into the lab")
         mounted = Path("/proc/self/mountinfo").read_text()
         for name in (ROUTER, *HOSTS):

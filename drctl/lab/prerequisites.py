@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from drctl.errors import LabError
+from drctl.lab import tiers
 from drctl.lab.cgroups import CONTROLLERS, discover
-from drctl.lab.commands import run
+from drctl.lab.commands import run, search_path
+from drctl.lab.holder import UNSHARE
 from drctl.lab.topology import POSTGRESQL_BIN
 
 # program (a name looked up on PATH, or a path): the Debian package that has it
@@ -54,17 +57,29 @@ def missing_prerequisites(
 ) -> list[Missing]:
     """Everything that keeps the lab from standing here; empty when nothing does. Changes nothing."""
     missing = []
-    if (os.geteuid() if uid is None else uid) != 0:
-        missing.append(Missing("root: the lab makes network namespaces and mounts", "type: sudo make failover"))
-    for program, package in (PROGRAMS if programs is None else programs).items():
-        if not shutil.which(program, path=_search_path()):
+    outside = (os.geteuid() if uid is None else uid) != 0
+    wanted = dict(PROGRAMS if programs is None else programs)
+    if outside:
+        wanted["newuidmap"] = "uidmap"
+    for program, package in wanted.items():
+        if not shutil.which(program, path=search_path()):
             missing.append(Missing(f"the program {program}", INSTALL + package, package))
     for account, package in (("postgres", "postgresql-15"), ("haproxy", "haproxy")):
         try:
             pwd.getpwnam(account)
         except KeyError:
             missing.append(Missing(f"the account {account}", INSTALL + package, package))
-    missing += _missing_of_kernel()
+    if outside:
+        missing += _missing_of_namespaces()
+    else:
+        missing += _missing_of_kernel()
+    if not tiers.is_real_root() and _is_nosuid(directory):
+        missing.append(
+            Missing(
+                f"a directory where programs may be setuid, for the hosts' sudo ({directory} is mounted nosuid)",
+                "set DRCTL_LAB_DIR to a directory on another file system",
+            )
+        )
     kind = filesystem_of(directory, Path("/proc/self/mountinfo").read_text())
     if kind in _UNFIT_FILESYSTEMS:
         missing.append(
@@ -76,10 +91,48 @@ def missing_prerequisites(
     return missing
 
 
+def _missing_of_namespaces() -> list[Missing]:
+    """What keeps a person who is not root from being root of namespaces of their own: tried, not guessed."""
+    # The mount of /tmp is the namespace's own and goes with it.
+    trial = (
+        "mount -t tmpfs none /tmp && cd /tmp && mkdir one two both && "
+        "mount -t overlay none -o lowerdir=one:two,userxattr both && exec setpriv --reuid=7710 --clear-groups true"
+    )
+    try:
+        done = subprocess.run(
+            [*UNSHARE, "sh", "-c", trial],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        said = "" if done.returncode == 0 else " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        said = str(error)
+    if not said:
+        return []
+    name = pwd.getpwuid(os.geteuid()).pw_name
+    return [
+        Missing(
+            f"root, or user namespaces with subordinate numbers for {name} ({said})",
+            "type: sudo drctl lab up\n"
+            f"or, once, as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}",
+        )
+    ]
+
+
+def _is_nosuid(directory: Path) -> bool:
+    """Whether setuid programs are without effect where this directory lies, or would lie."""
+    place = next(place for place in (directory, *directory.parents) if place.exists())
+    return bool(os.statvfs(place).f_flag & os.ST_NOSUID)
+
+
 def _missing_of_kernel() -> list[Missing]:
     missing = []
     groups = discover(Path("/proc/self/mountinfo").read_text())
-    for controller in CONTROLLERS:
+    # Root of a user namespace does without: the hosts have no limits then, which is said elsewhere.
+    for controller in CONTROLLERS if tiers.is_real_root() else ():
         if controller not in groups or not os.access(groups[controller].root, os.W_OK):
             missing.append(
                 Missing(
@@ -93,11 +146,6 @@ def _missing_of_kernel() -> list[Missing]:
         if not held >> bit & 1:
             missing.append(Missing(f"the capability {name}", "run as root, outside a container or in a privileged one"))
     return missing
-
-
-def _search_path() -> str:
-    # Some of the programs are root's, and sudo-less shells do not look there.
-    return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 def filesystem_of(directory: Path, mountinfo: str) -> str:
@@ -135,7 +183,7 @@ def require(directory: Path) -> None:
 def _require_overlay() -> None:
     if "overlay" in Path("/proc/filesystems").read_text():
         return
-    if shutil.which("modprobe", path=_search_path()):
+    if shutil.which("modprobe", path=search_path()):
         run(["modprobe", "overlay"], what="load the kernel's overlay file system", check=False)
     if "overlay" not in Path("/proc/filesystems").read_text():
         raise LabError("this kernel has no overlay file system", state="nothing was changed")

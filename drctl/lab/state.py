@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from drctl.errors import LabError, LockedError
+from drctl.lab import tiers
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,14 @@ class Process:
         finally:
             os.close(handle)
 
+    def parent(self) -> Process | None:
+        """Its parent; None when it has ended, or when its parent cannot be seen from here."""
+        try:
+            text = Path(f"/proc/{self.pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return Process.of(int(text[text.rindex(")") + 2 :].split()[1]))
+
     def children(self) -> list[Process]:
         """Its children, as far as they still run."""
         try:
@@ -78,8 +87,15 @@ class LabState:
 
 
 def machine_boot_id() -> str:
-    """The id of this boot of the machine itself."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    """The id of this boot of the machine itself; inside a holder's namespaces, of their time as well.
+
+    What a lab remembers of its processes means nothing once the namespaces that they ran in are gone.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    if os.geteuid() != 0 or tiers.is_real_root():
+        return boot
+    first = Process.of(1)
+    return f"{boot}/{first.started if first else 0}"
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from drctl.errors import LabError
-from drctl.lab import edge
+from drctl.lab import edge, tiers
 from drctl.lab.database import first_backup_code, role_of
 from drctl.lab.host import Host
 from drctl.lab.latency import Latency
@@ -74,7 +74,7 @@ def status(settings: Settings) -> Status:
     state = read_state(settings.directory)
     phase = phase_of(state)
     if phase != "up" or state is None:
-        return Status(settings.name, settings.net, "root", phase)
+        return Status(settings.name, settings.net, tiers.tier(), phase)
     with ThreadPoolExecutor(len(HOSTS)) as pool:
         hosts = tuple(pool.map(lambda name: _host_status(settings, name), HOSTS))
     try:
@@ -93,7 +93,7 @@ def status(settings: Settings) -> Status:
     return Status(
         name=settings.name,
         net=settings.net,
-        tier="root",
+        tier=tiers.tier(),
         phase=phase,
         inventory=state.inventory,
         hosts=hosts,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drctl.errors import UsageError
+from drctl.lab import tiers
 
 POSTGRESQL_BIN = "/usr/lib/postgresql/15/bin"
 PGDATA = "/var/lib/postgresql/15/main"
@@ -129,6 +130,14 @@ _NAME = re.compile(r"[a-z][a-z0-9]{0,9}")
 _NET = re.compile(r"(\d{1,3})\.(\d{1,3})")
 
 
+def _default_parent(words: Mapping[str, str]) -> Path:
+    """Where labs lie: root's on the machine, anybody else's in their own home."""
+    if tiers.is_real_root():
+        return Path("/var/lib/drctl-lab")
+    state = words.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "drctl-lab"
+
+
 @dataclass(frozen=True)
 class Settings:
     """Which lab this is: several can stand side by side, told apart by name, net and directory."""
@@ -156,7 +165,7 @@ class Settings:
                 state="nothing was changed",
                 hint="for example DRCTL_LAB_NET=10.77, which stands for 10.77.0.0/16",
             )
-        directory = Path(words.get("DRCTL_LAB_DIR") or f"/var/lib/drctl-lab/{name}")
+        directory = Path(words.get("DRCTL_LAB_DIR") or _default_parent(words) / name)
         if not directory.is_absolute() or any(letter in str(directory) for letter in ":, \n\\"):
             # The overlay's mount options have no safe way to say these letters.
             raise UsageError(

@@ -66,9 +66,12 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
 
 def test_without_root_up_says_what_to_type(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    with pytest.raises(LabError, match="root") as caught:
+    # What a kernel says that lets nobody but root make namespaces.
+    monkeypatch.setattr(prerequisites, "UNSHARE", ["sh", "-c", "echo 'not permitted' >&2; exit 1", "--"])
+    with pytest.raises(LabError, match=r"root, or user namespaces .*not permitted") as caught:
         require(tmp_path)
-    assert "sudo make failover" in caught.value.hint
+    assert "sudo drctl lab up" in caught.value.hint
+    assert "usermod --add-subuids" in caught.value.hint
     assert caught.value.state == "nothing was changed"
 
 

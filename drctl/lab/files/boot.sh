@@ -1,10 +1,19 @@
 #!/bin/sh
 # The first half of a host's PID 1: builds the host's own view of the files, then becomes its init.
 # Runs in new mount, UTS, IPC and PID namespaces.  usage: boot.sh HOST DIRECTORY
+# Where root is not root of the machine, the overlay of /etc keeps its notes elsewhere,
+# and what it lies on, like sudo, is a copy of the lab's own.
 set -eu
 host=$1
 dir=$2
 root=$dir/root
+sudo=${dir%/hosts/*}/sudo
+etc=/etc
+overlay=
+if [ -d "$sudo" ]; then
+    etc=${dir%/hosts/*}/etc
+    overlay=,userxattr
+fi
 hostname "$host"
 mount --make-rprivate /
 mkdir -p "$root"
@@ -15,6 +24,10 @@ mkdir usr proc sys dev run tmp etc var opt root home srv mnt .machine
 # Programs are the machine's own, read-only.
 mount --bind /usr usr
 mount -o remount,bind,ro usr
+if [ -d "$sudo" ]; then
+    mount --bind "$sudo/sudo" usr/bin/sudo
+    mount --bind "$sudo/libexec" usr/libexec/sudo
+fi
 for link in bin sbin lib lib32 lib64 libx32; do
     if [ -L "/$link" ]; then
         ln -s "$(readlink "/$link")" "$link"
@@ -27,7 +40,7 @@ done
 
 # /etc is the machine's with the host's own on top. The rest is the host's alone: /var cannot be an overlay,
 # since the lab's own directory usually lies in it and the kernel refuses an upper layer inside the lower one.
-mount -t overlay "$host-etc" -o "lowerdir=/etc,upperdir=$dir/disk/etc,workdir=$dir/work" etc
+mount -t overlay "$host-etc" -o "lowerdir=$etc,upperdir=$dir/disk/etc,workdir=$dir/work$overlay" etc
 for own in var opt root home srv; do
     mount --bind "$dir/disk/$own" "$own"
 done

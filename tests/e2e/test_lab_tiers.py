@@ -1,0 +1,222 @@
+"""The lab without root: the same tests, in user namespaces, as somebody who is nobody on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from drctl.lab import tiers
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).parents[2]
+# What the tier can do, in as few labs as show it; the whole of it runs on the root tier.
+TESTS = {
+    "test_lab_faults.py": (
+        "test_power_off_is_proved_and_power_on_boots_again",
+        "test_a_frozen_primary_answers_nothing_and_goes_on_when_it_is_thawed",
+        "test_cut_and_heal",
+        "test_a_link_that_is_cut_one_way_still_carries_the_other",
+        "test_latency_makes_a_link_longer_and_the_others_not",
+        "test_resize_reboots_once_and_then_is_done",
+    ),
+    "test_lab_hosts.py": (
+        "test_every_host_is_itself",
+        "test_become_takes_a_script_on_standard_input",
+        "test_a_host_sees_neither_the_machine_nor_its_neighbours",
+        "test_no_secret_is_readable_by_others_or_seen_in_a_process_list",
+        "test_init_reaps_what_is_left_to_it",
+        "test_the_micro_instance_is_micro",
+        "test_the_micro_instance_has_no_more_memory_than_that",
+    ),
+    "test_lab_lifecycle.py": (
+        "test_a_second_up_touches_nothing",
+        "test_an_up_that_was_killed_half_way_is_cleaned[down]",
+        "test_the_inventory_says_what_is_there",
+    ),
+}
+NET = "10.76"
+_UID, _FIRST_OF_THEIRS = 1_900_000, 1_900_000_000
+# Makes root a person with an account and subordinate numbers, in a mount namespace: the machine's files stay as
+# they are. What Python needs may lie in a home that nobody else may enter; there it is all that can be seen.
+_BECOME = r"""
+set -eu
+uid=$1 home=$2; shift 2
+mount --make-rprivate /
+for file in passwd group subuid subgid; do mount --bind "$home/.etc/$file" "/etc/$file"; done
+number=0
+while [ "$1" != -- ]; do
+    mkdir -p "$home/.kept/$number"
+    mount --bind "$1" "$home/.kept/$number"
+    number=$((number + 1))
+    eval "needed_$number=\$1"
+    shift
+done
+shift
+i=0
+while [ "$i" -lt "$number" ]; do
+    kept=$home/.kept/$i i=$((i + 1))
+    eval "needed=\$needed_$i"
+    until setpriv --reuid="$uid" --regid="$uid" --clear-groups test -x "$needed"; do
+        closed=$needed
+        while ! setpriv --reuid="$uid" --regid="$uid" --clear-groups test -x "$(dirname "$closed")"; do
+            closed=$(dirname "$closed")
+        done
+        mount -t tmpfs -o mode=755 none "$closed"
+        mkdir -p "$needed"
+        mount --bind "$kept" "$needed"
+    done
+done
+exec setpriv --reuid="$uid" --regid="$uid" --clear-groups "$@"
+"""
+
+
+@dataclass
+class Person:
+    """Somebody without root, who types."""
+
+    home: Path
+    become: list[str] = field(default_factory=list)
+
+    def types(self, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        environment = {
+            "HOME": str(self.home),
+            "PATH": "/usr/bin:/bin",
+            "TMPDIR": str(self.home / "tmp"),
+            "LANG": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(ROOT),
+            "DRCTL_LAB": f"{os.environ.get('DRCTL_TEST_LAB', 'test')[:8]}n",
+            "DRCTL_LAB_NET": NET,
+            "DRCTL_TEST_LAB": f"{os.environ.get('DRCTL_TEST_LAB', 'test')[:8]}n",
+            "DRCTL_TEST_LAB_NET": NET,
+        }
+        return subprocess.run(
+            [*self.become, *words], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    def drctl(self, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        return self.types(sys.executable, "-m", "drctl", *words, timeout=timeout)
+
+
+def _new_person(home: Path) -> Person:
+    (home / "tmp").mkdir()
+    if os.geteuid() != 0:
+        return Person(home)
+    (home / ".etc").mkdir()
+    for name, line in (
+        ("passwd", f"labperson:x:{_UID}:{_UID}::{home}:/bin/sh"),
+        ("group", f"labperson:x:{_UID}:"),
+        ("subuid", f"labperson:{_FIRST_OF_THEIRS}:65536"),
+        ("subgid", f"labperson:{_FIRST_OF_THEIRS}:65536"),
+    ):
+        there = Path("/etc", name)
+        if not there.exists():
+            pytest.skip(f"this machine has no {there}: package uidmap is missing")
+        (home / ".etc" / name).write_text(there.read_text() + line + "\n")
+    for place in (home, home / "tmp"):
+        os.chown(place, _UID, _UID)
+    needed = dict.fromkeys((str(ROOT), sys.prefix, sys.base_prefix))
+    return Person(home, ["unshare", "--mount", "sh", "-c", _BECOME, "sh", str(_UID), str(home), *needed, "--"])
+
+
+@pytest.fixture(scope="module")
+def person() -> Iterator[Person]:
+    """Somebody who can make user namespaces; without that, everything here is skipped, and says why."""
+    if os.geteuid() == 0 and not tiers.is_real_root():
+        pytest.skip("this is a user namespace already: its root runs the other tests in it")
+    # Not below /tmp, which may be a tmpfs: older kernels keep no notes of an overlay there.
+    home = Path(tempfile.mkdtemp(prefix="drctl-lab-", dir="/var/tmp"))
+    home.chmod(0o755)
+    somebody = _new_person(home)
+    doctor = somebody.drctl("lab", "doctor")
+    try:
+        if doctor.returncode != 0:
+            pytest.skip(f"no lab without root here: {doctor.stdout} {doctor.stderr[-600:]}")
+        assert f"tier {tiers.NAMESPACES}" in doctor.stdout
+        yield somebody
+    finally:
+        somebody.drctl("lab", "down")
+        shutil.rmtree(home)
+
+
+@pytest.fixture(scope="module")
+def up(person: Person) -> subprocess.CompletedProcess[str]:
+    """Their lab, made as a person makes it; how that went."""
+    done = person.drctl("lab", "up", "--inventory", str(person.home / "lab.yml"))
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_a_person_without_root_is_told_what_they_have(person: Person, up: subprocess.CompletedProcess[str]) -> None:
+    assert f"tier {tiers.NAMESPACES}: {tiers.LACKS[tiers.NAMESPACES]}" in up.stderr
+    assert "drctl lab run -- drctl failover" in up.stderr
+    assert f"up, net {NET}.0.0/16, tier {tiers.NAMESPACES}" in person.drctl("lab", "status").stdout
+    routes = subprocess.run(["ip", "-4", "route", "show", "table", "all"], capture_output=True, text=True, check=True)
+    assert f"{NET}." not in routes.stdout, "the machine's own network was touched"
+
+
+def test_verbs_go_in_by_themselves_and_other_programs_by_run(
+    person: Person, up: subprocess.CompletedProcess[str]
+) -> None:
+    assert up.stdout == f"{person.home}/lab.yml\n"
+    assert person.drctl("lab", "ssh", "edge", "hostname").stdout == "edge\n"
+    done = person.drctl("lab", "run", "--", "sh", "-c", "id -u; pwd; exit 7")
+    assert (done.stdout, done.returncode) == (f"0\n{ROOT}\n", 7)
+    assert "no such program cannot be run" in person.drctl("lab", "run", "--", "no such program").stderr
+
+
+@pytest.fixture(scope="module")
+def outcomes(person: Person, up: subprocess.CompletedProcess[str]) -> dict[str, ElementTree.Element]:
+    """What came of each test inside the namespaces, where they make the lab anew and take it away in the end."""
+    assert up.returncode == 0
+    names = [f"tests/e2e/{file}::{test}" for file, tests in TESTS.items() for test in tests]
+    report = person.home / "junit.xml"
+    pytest_words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", f"--junitxml={report}", *names]
+    done = person.drctl("lab", "run", "--", *pytest_words, timeout=800)
+    assert report.exists(), done.stdout + done.stderr
+    return {case.attrib["name"]: case for case in ElementTree.parse(report).iter("testcase")}  # noqa: S314 (our own)
+
+
+@pytest.mark.parametrize("name", [name for tests in TESTS.values() for name in tests])
+def test_in_user_namespaces(outcomes: dict[str, ElementTree.Element], name: str) -> None:
+    case = outcomes[name]
+    for kind in ("failure", "error"):
+        for found in case.findall(kind):
+            pytest.fail(f"{found.get('message')}\n{found.text}")
+    for found in case.findall("skipped"):
+        pytest.skip(str(found.get("message")))
+
+
+def test_down_leaves_nothing(person: Person, outcomes: dict[str, ElementTree.Element]) -> None:
+    assert outcomes
+    # The tests have taken their lab away; the namespaces that it stood in are still there.
+    assert any("drctl-lab-holder" in line and str(person.home) in line for line in _command_lines())
+    down = person.drctl("lab", "down")
+    assert down.returncode == 0, down.stderr
+    state = person.home / ".local" / "state" / "drctl-lab"
+    assert not state.exists() or list(state.iterdir()) == []
+    assert [line for line in _command_lines() if str(state) in line] == []
+    refused = person.drctl("lab", "run", "--", "true")
+    assert refused.returncode != 0
+    assert "no lab is up" in refused.stderr
+
+
+def _command_lines() -> list[str]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            found.append((entry / "cmdline").read_text().replace("\0", " "))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return found
