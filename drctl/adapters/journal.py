@@ -152,7 +152,8 @@ class JournalFile:
         return JournalError(
             f"the journal {self.path} cannot be used: {error}",
             state="without a journal nothing is sent: nothing more was changed",
-            hint="free some space or mend the permissions, or name another place: drctl --state-dir DIR …",
+            hint="free some space or mend the permissions. A journal elsewhere (drctl --state-dir DIR …) can be a copy "
+            "to read, or the place of a new run: it knows nothing of the runs that are open in this one",
         )
 
     def close(self) -> None:
@@ -180,7 +181,13 @@ class JournalFile:
                 hint=f"drctl status, then drctl report {event.run_id}",
             ) from None
         except sqlite3.Error as error:
-            raise self._unusable(error) from None
+            if event.sequence == 1:
+                raise self._unusable(error) from None
+            raise JournalError(
+                f"the journal {self.path} cannot be written: {error}",
+                state="what was sent goes on at its host, and how it ended is not written down; nothing more is begun",
+                hint=f"free some space or mend the permissions, then: drctl resume {event.run_id}",
+            ) from None
 
     def events(self, run_id: str, *, after: int = 0) -> Iterator[Event]:
         """The run's events in order, or those after a sequence number, their chain checked on the way.

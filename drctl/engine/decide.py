@@ -157,7 +157,7 @@ def _after_failure(state: RunState, step: Step) -> tuple[Decision, ...]:
         return ()
     target = next(t for t in targets_of(step) if _broken(step, state.target(t)))
     known = state.target(target)
-    facts = (known.detail, *((known.errors.tail[-2000:],) if known.errors else ()))
+    facts = (known.detail, *(kept.tail[-2000:] for kept in (known.output, known.errors) if kept))
     where = f" on {target.host}" if target.host else ""
     answers = [
         "retry",

@@ -114,6 +114,7 @@ class Day:
     machine: Machine
     directory: Path
     operator: Operator
+    running: Following | None = None
 
     @classmethod
     def on(cls, machine: Machine, directory: Path, *, state: Path | None = None, **roles: Machine) -> Day:
@@ -165,7 +166,7 @@ class Day:
     @contextmanager
     def begins(self, *words: str) -> Iterator[Following]:
         """``drctl run`` or another command, to be watched. A process that is still there at the end is killed."""
-        following = Following(self, words or self.words())
+        self.running = following = Following(self, words or self.words())
         try:
             yield following
         finally:
@@ -186,6 +187,7 @@ class Day:
         deadline = time.monotonic() + PATIENCE_S
         while not self.count(step):
             assert time.monotonic() < deadline, f"{step} never ran"
+            assert self.running is None or self.running.process.poll() is None, self.running.said
             time.sleep(0.02)
 
     def let_go(self) -> None:
@@ -217,7 +219,8 @@ _DIFFERS = (
     (r"^\d\d:\d\d:\d\dZ \.\.\.     .*\n", ""),  # signs of life while somebody waits: how many depends on the machine
     (r"\d{8}-\d{6}-days-[0-9a-f]{4}", "RUN"),
     (r"\b\d\d:\d\d:\d\dZ", "TIME"),
-    (r"\(20\d\d-\d\d-\d\d\)", "(DATE)"),
+    (r"20\d\d-\d\d-\d\d(?=\)| TIME)", "DATE"),
+    (r"waited \d+\.\ds", "waited SECONDS"),
     (r"plan [0-9a-f]{12}", "plan DIGEST"),
     (r"\S+@\S+ on \S+", "OPERATOR"),
     (rf"\b\w+@{re.escape(os.uname().nodename)}", "OPERATOR"),
@@ -225,14 +228,21 @@ _DIFFERS = (
 )
 
 
-_OBJECTIVES = r"^  (RTO|RPO) NOT MEASURED .*\n|^  A nightly 02:00 .*\n"
+OBJECTIVES = r"^  (RTO|RPO) NOT MEASURED .*\n|^  A nightly 02:00 .*\n"
 
 
 def story(text: str) -> str:
     """What happened, and what is true now: a screen without its heading and the objectives, which no day here has."""
-    return re.sub(_OBJECTIVES, "", text[text.index("TIME run ") :], flags=re.M)
+    return re.sub(OBJECTIVES, "", text[text.index("TIME run ") :], flags=re.M)
 
 
-def same(found: str, expected: str) -> None:
-    """Word for word; pytest shows the difference line by line."""
-    assert found.strip().splitlines() == textwrap.dedent(expected).strip().splitlines(), found
+def same(found: str, expected: str, *, in_any_order: bool = False) -> None:
+    """Word for word. A line that begins with ``~`` goes on with the line before: what is expected may be long.
+
+    ``in_any_order`` is for steps side by side, whose lines come as they come.
+    """
+    wanted = re.sub(r"\n\s*~ ", " ", textwrap.dedent(expected)).strip().splitlines()
+    lines = found.strip().splitlines()
+    if in_any_order:
+        lines, wanted = sorted(lines), sorted(wanted)
+    assert lines == wanted, found

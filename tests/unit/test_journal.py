@@ -214,7 +214,8 @@ def test_a_full_disk_is_said_and_what_was_written_is_whole(small_disk: Path) -> 
         append_for_ever(run, long)
     kept = run.sequence
     assert kept > 4
-    assert "nothing is sent" in error.value.state
+    assert "nothing more is begun" in error.value.state
+    assert f"drctl resume {RUN}" in error.value.hint
     with pytest.raises(JournalError):  # it does not get better by itself
         run.append(long)
     assert len(list(journal.events(RUN))) == kept

@@ -1,0 +1,119 @@
+"""People who leave a run: Ctrl-C once, Ctrl-C twice, a terminal that is closed."""
+
+from __future__ import annotations
+
+import os
+import pty
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.contract.sshd import Sshd
+from tests.support.days import Day, Machine, same, story
+from tests.support.operator import ROOT
+from tests.support.seat import at_a_terminal, to_the_end
+
+WAITS = """
+steps:
+  - id: change
+    hosts: primary
+    run: |
+      echo x >>"$effects/change"
+      while [ ! -e "$effects/go" ]; do sleep 0.1; done
+      echo x >>"$effects/changed"
+  - id: later
+    hosts: primary
+    run: echo x >>"$effects/later"
+"""
+
+
+@pytest.fixture
+def day(sshd: Sshd, tmp_path: Path) -> Day:
+    """A day on this machine's own sshd."""
+    return Day.on(Machine.on_loopback(sshd), tmp_path)
+
+
+def test_ctrl_c_once_stops_after_the_step_and_twice_leaves_the_job_to_itself(day: Day) -> None:
+    day.runbook(WAITS)
+    with at_a_terminal(day) as child:
+        day.wait_for_effect("change")
+        child.sendintr()
+        child.expect("stopping after the current step; again to leave at once")
+        child.sendintr()
+        child.expect("drctl left at once. What was sent goes on; next: drctl resume")
+        child.expect(pexpect.EOF)
+        child.wait()
+        assert child.exitstatus == 130
+    same(
+        day.types("status"),
+        """
+        days (A bad day)
+          last run    RUN (REAL bad-day)
+          goes on     DATE TIME: STILL GOING ON: 0 of 2 steps are over
+          next        drctl watch RUN
+                      drctl resume RUN
+                      drctl report RUN
+        """,
+    )
+    assert (day.count("change"), day.count("changed")) == (1, 0)
+    with at_a_terminal(day, "resume") as child:
+        child.expect("settling  change @ testhost: what became of it\\?")
+        day.let_go()
+        same(
+            to_the_end(day, child, 0),
+            """
+            TIME [1/2] succeeded change @ testhost  SECONDS, attached to the job that had been started before
+            TIME [2/2] start     later @ testhost: Later
+            TIME [2/2] succeeded later @ testhost  SECONDS
+            TIME run ended: done
+
+            REAL DONE: no objective was missed
+              - done: change, later
+              exit code 0: done: everything that was asked for happened, and no objective was missed
+              next: drctl report RUN
+            """,
+        )
+    assert [day.count(s) for s in ("change", "changed", "later")] == [1, 1, 1]
+
+
+def test_a_terminal_that_is_closed_in_mid_run_stops_after_the_step(day: Day) -> None:
+    """The window is closed: SIGHUP, and every write to the terminal fails. The step in hand is not abandoned."""
+    day.runbook(WAITS)
+    words = day.operator.words(*day.words())
+    child, window = pty.fork()
+    if child == 0:
+        os.chdir(ROOT)
+        os.execv(words[0], words)  # noqa: S606 - a list that we built, and no shell on purpose
+    day.wait_for_effect("change")
+    os.close(window)
+    day.let_go()
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 143
+    assert [day.count(s) for s in ("change", "changed", "later")] == [1, 1, 0]
+    same(
+        day.types("status"),
+        """
+        days (A bad day)
+          last run    RUN (REAL bad-day)
+          paused      DATE TIME: PAUSED: stopped by SIGHUP
+          next        drctl resume RUN
+                      drctl abort RUN
+                      drctl report RUN
+        """,
+    )
+    same(
+        story(day.types("resume", "--no-input")),
+        """
+        TIME run resumed (DATE) by OPERATOR
+        TIME [2/2] start     later @ testhost: Later
+        TIME [2/2] succeeded later @ testhost  SECONDS
+        TIME run ended: done
+
+        REAL DONE: no objective was missed
+          - done: change, later
+          exit code 0: done: everything that was asked for happened, and no objective was missed
+          next: drctl report RUN
+        """,
+    )
+    assert [day.count(s) for s in ("change", "changed", "later")] == [1, 1, 1]
