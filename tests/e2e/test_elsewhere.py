@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from drctl.lab import Lab
-from tests.support.operator import ROOT, SERVICE, Operator, until
+from tests.support.operator import ROOT, SERVICE, Operator, lose_the_primary_with_a_lagging_standby, until
 
 pytestmark = pytest.mark.lab
 
@@ -45,10 +45,7 @@ def test_an_abort_from_another_terminal_ends_the_job_on_its_host(fresh_lab: Lab,
 
 def test_an_approval_from_another_terminal_lets_a_paused_run_go_on(fresh_lab: Lab, operator: Operator) -> None:
     operator.changed(lambda inventory: inventory["services"][SERVICE].update(objectives={"rpo": "1s"}))
-    fresh_lab.cut("xneelo-jnb", "azure-san")
-    fresh_lab.load(seconds=5, rate=10)
-    fresh_lab.power_off("xneelo-jnb")
-    fresh_lab.heal_all()
+    lose_the_primary_with_a_lagging_standby(fresh_lab, seconds=5)
     assert "approve-the-loss" in operator.failover(code=6).stderr
     wrong = operator.types("approve", "approve-the-los", "--reason", "x", code=2)
     assert 'did you mean "approve-the-loss"' in wrong.stderr

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from drctl.lab import Lab
-from tests.support.operator import ROOT, SERVICE, Operator, until
+from tests.support.operator import ROOT, SERVICE, Operator, lose_the_primary_with_a_lagging_standby, until
 
 pytestmark = pytest.mark.lab
 
@@ -97,10 +97,7 @@ def test_a_standby_that_lags_beyond_the_rpo_waits_for_a_person(fresh_lab: Lab, o
         inventory["services"][SERVICE]["objectives"] = {"rpo": "2s"}
 
     operator.changed(tight)
-    fresh_lab.cut("xneelo-jnb", "azure-san")
-    fresh_lab.load(seconds=6, rate=10)
-    fresh_lab.power_off("xneelo-jnb")
-    fresh_lab.heal_all()
+    lose_the_primary_with_a_lagging_standby(fresh_lab, seconds=6)
     done = operator.failover(code=6)
     assert "more than the RPO" in done.stderr
     assert fresh_lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "t"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+from drctl.lab import Lab
+
 ROOT = Path(__file__).parents[2]
 SERVICE = "taskflow-demo"
 
@@ -65,3 +67,18 @@ def until(events: subprocess.Popen[str], wanted: Callable[[dict], bool]) -> dict
         if wanted(event):
             return event
     raise AssertionError("the run ended before that: " + (events.stderr.read() if events.stderr else ""))
+
+
+def lose_the_primary_with_a_lagging_standby(lab: Lab, *, seconds: float) -> None:
+    """Clients go on writing while nothing reaches the standby, then the primary loses its power.
+
+    The end of the first backup, or archive_timeout, would close a WAL file that the standby then gets from the
+    repository, and the loss would be smaller than the time of the cut.
+    """
+    lab.wait_backup()
+    lab.psql("xneelo-jnb", "alter system set archive_timeout = 0")
+    lab.psql("xneelo-jnb", "select pg_reload_conf()")
+    lab.cut("xneelo-jnb", "azure-san")
+    lab.load(seconds=seconds, rate=10)
+    lab.power_off("xneelo-jnb")
+    lab.heal_all()
