@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drctl.errors import LabError
-from drctl.lab.commands import run
+from drctl.lab.commands import run, wait_until
 from drctl.lab.disk import Disk, shipped_text
 from drctl.lab.host import Host
 from drctl.lab.topology import (
@@ -159,7 +159,16 @@ def create_stanza(repository: Host, primary: Host) -> None:
     """Prepare the repository, and forget the archiver's failures of the time before."""
     # Not --online checks of the standby: it is being copied while this runs, and pgBackRest only warns about it.
     words = ["pgbackrest", f"--stanza={STANZA}", "--log-level-console=error", "stanza-create"]
-    repository.execute(words, user="postgres", timeout=60)
+
+    def created() -> bool:
+        # The primary archives as soon as it stands, and its push may hold the archive's lock for a moment.
+        done = repository.execute(words, user="postgres", timeout=60, check=False)
+        problem[:] = [done.stderr.strip() or done.stdout.strip()]
+        return done.returncode == 0
+
+    problem: list[str] = []
+    if not wait_until(created, within=20, every=0.25):
+        raise LabError(f"{repository.name}: pgbackrest stanza-create failed: {problem[0]}", hint="type: drctl lab up")
     psql(primary, "SELECT pg_stat_reset_shared('archiver')")
 
 
