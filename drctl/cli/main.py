@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Any
+from contextlib import suppress
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -56,14 +57,25 @@ app.add_typer(lab.app, name="lab")
 
 def run() -> None:
     """The console script."""
-    sys.exit(execute(sys.argv[1:]))
+    code = execute(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        _flush_or_let_go(stream)
+    sys.exit(code)
+
+
+def _flush_or_let_go(stream: TextIO) -> None:
+    """A terminal that was closed or a pipe that broke must not turn the run's exit code into Python's own 120."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def execute(arguments: list[str]) -> int:
     """Carry out a command line, and return its exit code. No traceback reaches a user."""
     try:
         code: Any = app(arguments, standalone_mode=False)
-        sys.stdout.flush()
         return int(code) if isinstance(code, int) else ExitCode.DONE
     except DrctlError as error:
         _say(error, arguments)
