@@ -30,11 +30,12 @@ steps:
 
 
 @pytest.fixture
-def day(sshd: Sshd, tmp_path: Path) -> Day:
-    """A day on this machine's own sshd."""
+def day(sshd: Sshd, tmp_path: Path) -> Iterator[Day]:
+    """A day on this machine's own sshd. What still waits when a test has failed is let go."""
     made = Day.on(Machine.on_loopback(sshd), tmp_path)
     made.runbook(BOOK)
-    return made
+    yield made
+    made.let_go()
 
 
 @pytest.fixture

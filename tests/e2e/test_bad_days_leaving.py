@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
@@ -29,9 +30,11 @@ steps:
 
 
 @pytest.fixture
-def day(sshd: Sshd, tmp_path: Path) -> Day:
-    """A day on this machine's own sshd."""
-    return Day.on(Machine.on_loopback(sshd), tmp_path)
+def day(sshd: Sshd, tmp_path: Path) -> Iterator[Day]:
+    """A day on this machine's own sshd. What still waits when a test has failed is let go."""
+    made = Day.on(Machine.on_loopback(sshd), tmp_path)
+    yield made
+    made.let_go()
 
 
 def test_ctrl_c_once_stops_after_the_step_and_twice_leaves_the_job_to_itself(day: Day) -> None:

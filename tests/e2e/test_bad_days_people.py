@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,11 @@ always:
 
 
 @pytest.fixture
-def day(sshd: Sshd, tmp_path: Path) -> Day:
-    """A day on this machine's own sshd."""
-    return Day.on(Machine.on_loopback(sshd), tmp_path)
+def day(sshd: Sshd, tmp_path: Path) -> Iterator[Day]:
+    """A day on this machine's own sshd. What still waits when a test has failed is let go."""
+    made = Day.on(Machine.on_loopback(sshd), tmp_path)
+    yield made
+    made.let_go()
 
 
 def test_a_failed_step_shows_its_output_what_is_true_and_the_choices_and_is_tried_again(day: Day) -> None:
