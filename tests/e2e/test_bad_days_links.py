@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from drctl.lab import Lab
+from drctl.lab.commands import wait_until
 from tests.contract.sshd import Sshd
 from tests.support.days import Day, Machine, same, story
 
@@ -192,6 +193,7 @@ steps:
         """,
     )
     assert (day.count("change"), day.count("changed"), day.count("later")) == (1, 0, 1)
+    assert wait_until(lambda: lab.status().application == "ok", within=30), "the lab is left as it was found"
 
 
 @pytest.mark.lab
@@ -290,3 +292,4 @@ steps:
         """,
     )
     assert [day.count(s) for s in ("verified", "repeatable", "once-only", "later")] == [1, 2, 1, 0]
+    assert wait_until(lambda: lab.status().application == "ok", within=30), "the lab is left as it was found"
