@@ -22,6 +22,8 @@ from drctl.lab.prerequisites import require
 from drctl.lab.state import LabState, exclusive, machine_boot_id, read_state, write_state
 from drctl.lab.status import phase_of
 from drctl.lab.topology import (
+    ACKNOWLEDGED_LOG,
+    DATABASE,
     DATABASE_HOSTS,
     HOSTS,
     INITIAL_PRIMARY,
@@ -91,9 +93,23 @@ def _build(settings: Settings, network: Network, progress: Progress) -> str:
         )
         for host in hosts.values():
             host.limit()
+    _wait_for_a_first_write(settings, standby)
     # What the monitor could not write before there was a database is no failure of the service.
     settings.disk("operator", "/var/log/taskflow/failures.tsv").unlink(missing_ok=True)
     return system_identifier
+
+
+def _wait_for_a_first_write(settings: Settings, standby: Host) -> None:
+    """Until a client was told that a write is safe, and the standby has one: from then on a failover can be measured.
+
+    Raises LabError when that does not come.
+    """
+    log = settings.disk("operator", ACKNOWLEDGED_LOG)
+    if not wait_until(lambda: log.exists() and log.read_text().endswith("\n"), within=30, every=0.1):
+        raise LabError("the monitor has written nothing through the client's door", hint="type: drctl lab up")
+    rows = "SELECT count(*) > 0 FROM dr_heartbeat WHERE source = 'heartbeat'"
+    if not wait_until(lambda: database.psql(standby, rows, database=DATABASE) == "t", within=30, every=0.1):
+        raise LabError(f"{standby.name}: what the primary writes does not arrive", hint="type: drctl lab up")
 
 
 def _write_disks(settings: Settings, pool: ThreadPoolExecutor) -> database.Passwords:

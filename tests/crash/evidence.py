@@ -15,7 +15,7 @@ from drctl.lab import Lab
 from drctl.lab.acknowledged import Row, compare, read_log
 from drctl.lab.commands import wait_until
 from drctl.lab.database import first_backup_log
-from drctl.lab.topology import ACKNOWLEDGED_LOG
+from drctl.lab.topology import ACKNOWLEDGED_LOG, LOAD_LOG
 
 PRIMARY, STANDBY, REPOSITORY = "xneelo-jnb", "azure-san", "cloudprox"
 MAY_FAIL_AND_BE_TRIED_AGAIN = frozenset({"archive", "full-backup"})  # steps with a retry: a failed try is no effect
@@ -81,7 +81,12 @@ def never_arrived(lab: Lab) -> frozenset[Row]:
     assert wait_until(lambda: lab.psql(STANDBY, replayed).strip() == "t", within=60, every=0.1)
     sql = """select id, to_char(ts at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') from dr_heartbeat"""
     held = {(int(n), ts) for n, ts in (line.split("|") for line in lab.psql(STANDBY, sql).splitlines())}
-    written = read_log(lab.settings.disk("operator", ACKNOWLEDGED_LOG).read_text())
+    written = [
+        row
+        for log in (ACKNOWLEDGED_LOG, LOAD_LOG)
+        if (place := lab.settings.disk("operator", log)).exists()
+        for row in read_log(place.read_text())
+    ]
     return frozenset(compare(STANDBY, written, held).missing)
 
 

@@ -1,4 +1,4 @@
-"""Nothing that was acknowledged is lost by a failover over a healthy link; and a loss is seen and named."""
+"""Nothing that had reached the standby is lost by a failover; and a loss is seen and named."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from drctl.cli.lab import app
 from drctl.lab import Lab
 from drctl.lab.commands import wait_until
 from drctl.lab.edge import health
+from tests.crash.evidence import never_arrived
 
 pytestmark = pytest.mark.lab
 
@@ -23,8 +24,7 @@ psql -XAtqc "ALTER SYSTEM SET restore_command = ''" -c 'SELECT pg_reload_conf()'
 """
 
 
-def fail_over(lab: Lab) -> None:
-    lab.power_off("xneelo-jnb")
+def promote_and_repoint(lab: Lab) -> None:
     done = lab.ssh("azure-san", ["sudo -n -H -u postgres -- sh -s"], stdin=PROMOTE)
     assert done.returncode == 0, done.stderr
     done = lab.ssh("edge", ["/opt/taskflow/bin/repoint", lab.settings.address("azure-san")])
@@ -48,17 +48,20 @@ def test_a_load_is_acknowledged_and_present(lab: Lab) -> None:
     assert found.server == "xneelo-jnb"
 
 
-def test_a_failover_over_a_healthy_link_loses_nothing(fresh_lab: Lab) -> None:
+def test_a_failover_over_a_healthy_link_loses_nothing_that_had_arrived(fresh_lab: Lab) -> None:
     lab = fresh_lab
     lab.load(seconds=60, rate=20, background=True)
     assert wait_until(lambda: lab.acknowledged().acknowledged > 30, within=15)
-    fail_over(lab)
+    lab.power_off("xneelo-jnb")
+    # Replication is asynchronous: what was acknowledged in the last milliseconds may never have left the primary.
+    not_ours = {(row.id, row.ts) for row in never_arrived(lab)}
+    promote_and_repoint(lab)
     assert health(lab.settings)["server"] == lab.settings.address("azure-san")
     code, found = acknowledged()
-    assert code == 0, found
+    assert {(row["id"], row["ts"]) for row in found["missing"]} <= not_ours
+    assert code == (1 if found["missing"] else 0), found
     assert found["server"] == "azure-san"
-    assert found["acknowledged"] > 30
-    assert found["missing"] == []
+    assert found["present"] > 30
 
 
 def test_what_a_cut_link_lost_is_missing_and_named(fresh_lab: Lab) -> None:
@@ -66,7 +69,8 @@ def test_what_a_cut_link_lost_is_missing_and_named(fresh_lab: Lab) -> None:
     lab.cut("xneelo-jnb", "azure-san")
     held = lab.acknowledged().acknowledged
     assert wait_until(lambda: lab.acknowledged().acknowledged >= held + 3, within=15)
-    fail_over(lab)
+    lab.power_off("xneelo-jnb")
+    promote_and_repoint(lab)
     # The new primary numbers its own rows on: enough of them to reach the numbers of those that were lost.
     lab.load(seconds=3, rate=20)
     code, found = acknowledged()
