@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from drctl.cli.order import Order
+from drctl.errors import UsageError
 
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service, as the inventory names it.")]
 Inventory = Annotated[
@@ -91,8 +92,11 @@ def failover(
 
 def run(
     context: typer.Context,
-    runbook: Annotated[str, typer.Argument(metavar="RUNBOOK", help="A name in runbooks/, or a file.")],
-    service: Service,
+    runbook: Annotated[str, typer.Argument(metavar="RUNBOOK", help="A name in runbooks/, or a file.")] = "",
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service, as the inventory names it.")] = "",
+    saved: Annotated[
+        Path | None, typer.Option("--plan", metavar="FILE", help="Run exactly this plan, saved by drctl plan -o FILE.")
+    ] = None,
     inventory: Inventory = None,
     inputs: Inputs = None,
     outage_started: OutageStarted = "",
@@ -107,11 +111,27 @@ def run(
     approve: Approve = None,
     override: Override = None,
 ) -> int:
-    """Carry out any runbook for a service.
+    """Carry out any runbook for a service, or a plan that was saved and approved.
 
-    Example: drctl run runbooks/failover.yml taskflow-demo --input name=value
+    A saved plan is refused when its runbook, inventory or inputs have changed since.
+
+    Examples:
+
+      drctl run runbooks/failover.yml taskflow-demo --input name=value
+
+      drctl run --plan failover.plan.json
     """
+    if saved is not None and (runbook or service or inputs or inventory):
+        raise UsageError(
+            "a saved plan holds its runbook, service, inventory and inputs", hint=f"drctl run --plan {saved}"
+        )
+    if saved is None and not (runbook and service):
+        raise UsageError(
+            "a runbook and a service are needed, or a saved plan",
+            hint="drctl run RUNBOOK SERVICE, or drctl run --plan FILE",
+        )
     order = Order(
+        saved=saved,
         runbook=runbook,
         service=service,
         inventory=inventory,

@@ -36,6 +36,7 @@ class Order:
     check: bool
     approve: list[str]
     override: list[str]
+    saved: Path | None = None  # a plan to be carried out exactly as it is; it holds runbook, service and inputs
 
     def carry_out(self, settings: Settings) -> int:
         """Make the plan; print it for a dry run, else confirm and conduct it. Returns the exit code.
@@ -68,12 +69,17 @@ class Order:
         from drctl.cli.plan import make
         from drctl.model.plan import Mode
 
+        mode = Mode.PLAN if self.dry_run else Mode.CHECK if self.check else Mode.REAL
+        if self.saved is not None:
+            from drctl.cli.saved_plans import fresh
+
+            return fresh(self.saved, mode=mode)
         return make(
             runbook=self.runbook,
             service=self.service,
             inventory=self.inventory,
             inputs=pairs("--input", self.inputs),
-            mode=Mode.PLAN if self.dry_run else Mode.CHECK if self.check else Mode.REAL,
+            mode=mode,
             version=__version__,
         )
 

@@ -17,6 +17,7 @@ from drctl.errors import ExitCode
 from drctl.model.plan import Mode
 
 if TYPE_CHECKING:
+    from drctl.model.inventory import Inventory as InventoryModel
     from drctl.model.plan import Plan
     from drctl.read.diagnostics import Diagnostic
 
@@ -27,7 +28,18 @@ Inventory = Annotated[
 ]
 Inputs = Annotated[list[str] | None, typer.Option("--input", metavar="NAME=VALUE", help="An input of the runbook.")]
 Json = Annotated[bool, typer.Option("--json", help="The plan as JSON, with its digest and its bounds.")]
-Out = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there instead.")]
+Out = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save it, to be run by drctl run --plan FILE.")
+]
+CompareWith = Annotated[
+    str, typer.Option("--compare", metavar="RUN", help="Show what has changed since that run's plan.")
+]
+AssumeDown = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--assume-down", metavar="SITE", help="Show what it needs of a lost site; exit code 7 if it cannot do."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,12 +48,15 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
+    context: typer.Context,
     runbook: Runbook,
     service: Service,
     inventory: Inventory = None,
     inputs: Inputs = None,
     as_json: Json = False,
     output: Out = None,
+    compare: CompareWith = "",
+    assume_down: AssumeDown = None,
 ) -> int:
     """Show everything that a runbook would do for a service: hosts, scripts, values, limits. Nothing is connected.
 
@@ -49,9 +64,13 @@ def plan(
 
       drctl plan failover taskflow-demo
 
-      drctl plan failover taskflow-demo --json -o plan.json
+      drctl plan failover taskflow-demo -o failover.plan.json
+
+      drctl plan failover taskflow-demo --compare 4f2a
+
+      drctl plan failover taskflow-demo --assume-down xneelo-jnb
     """
-    made, warnings = _made(
+    made, world, warnings = _made(
         runbook=runbook,
         service=service,
         inventory=inventory,
@@ -63,6 +82,15 @@ def plan(
         from drctl.read.diagnostics import render_all
 
         typer.echo(render_all(warnings) + "\n", err=True)
+    if compare or assume_down:
+        from drctl.cli import plan_questions
+
+        if compare:
+            plan_questions.compare(context.obj, made, compare, as_json=as_json)
+        code = plan_questions.assume_down(made, world, assume_down or [], as_json=as_json)
+        if output is not None:
+            show(made, as_json=as_json, output=output)
+        return code
     show(made, as_json=as_json, output=output)
     return ExitCode.DONE
 
@@ -80,8 +108,8 @@ def make(
 
 
 def show(plan: Plan, *, as_json: bool, output: Path | None = None) -> None:
-    """Print the plan, or write it to a file."""
-    if as_json:
+    """Print the plan, or save it to a file: as JSON, whatever was asked for, so that it can be run."""
+    if as_json or output is not None:
         import json
 
         from drctl.screens.plan import as_json_object
@@ -92,17 +120,14 @@ def show(plan: Plan, *, as_json: bool, output: Path | None = None) -> None:
         else:
             typer.echo(text, nl=False)
         return
-    from drctl.screens.plan import plain_text, print_plan
+    from drctl.screens.plan import print_plan
 
-    if output is not None:
-        write_file(output, plain_text(plan))
-    else:
-        print_plan(plan, sys.stdout, environ=os.environ)
+    print_plan(plan, sys.stdout, environ=os.environ)
 
 
 def _made(
     *, runbook: str, service: str, inventory: Path | None, inputs: Mapping[str, str], mode: Mode, version: str
-) -> tuple[Plan, list[Diagnostic]]:
+) -> tuple[Plan, InventoryModel, list[Diagnostic]]:
     from drctl.plan.bounds import bound_problems
     from drctl.plan.build import build_plan
     from drctl.read.diagnostics import raise_on_problems
@@ -116,4 +141,4 @@ def _made(
     if written is None or world is None:  # pragma: no cover - absent only when there are errors, which were raised
         raise AssertionError("a document without an error is missing")
     made = build_plan(written, world, service=service, inputs=inputs, mode=mode, version=version)
-    return made, [*problems, *bound_problems(made, written)]
+    return made, world.value, [*problems, *bound_problems(made, written)]

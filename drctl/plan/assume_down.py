@@ -1,0 +1,164 @@
+"""What a plan would need of a site that is lost: looked up step by step, before anything connects. Pure.
+
+A host of the site is needed by the steps that run on it, a gateway by the steps whose hosts are reached through it. An
+address or a name in a value, a word or a URL only says that the step speaks of the site: whether it *needs* it depends
+on what it does there. A probe that wants silence from a lost primary is right; so these are shown, and refuse nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from drctl.model.inventory import Inventory
+from drctl.model.plan import Endpoint, Http, OnFailure, OnUnreachable, Plan, Section, Shell, Step, Tcp, Variable
+
+_STRAIGHT = (Section.PRECONDITIONS, Section.STEPS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A site that is assumed down, with its hosts and how they are reached. ``locations`` are backups' there."""
+
+    site: str
+    hosts: Mapping[str, str]  # name: address
+    locations: tuple[str, ...] = ()
+    gateways: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # host: the names and addresses on its way
+    controller: str = ""  # the machine that conducts the run
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The names and addresses of its hosts."""
+        return tuple(dict.fromkeys([*self.hosts, *self.hosts.values()]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """Something of the lost site. ``step`` is empty for what the whole run needs.
+
+    ``refused`` says that the run could not be carried out; else ``why`` says why it still can, or what to look at.
+    """
+
+    step: str
+    section: str
+    kind: Literal["host", "gateway", "request", "secret", "backup", "journal", "mention"]
+    what: str
+    refused: bool
+    why: str
+
+
+def lost(
+    inventory: Inventory, service: str, site: str, *, gateways: Mapping[str, tuple[str, ...]], controller: str
+) -> Lost:
+    """The site as the inventory knows it."""
+    return Lost(
+        site=site,
+        hosts={name: host.address or name for name, host in inventory.hosts.items() if host.site == site},
+        locations=tuple(backup.location for backup in inventory.services[service].backups if backup.location == site),
+        gateways=gateways,
+        controller=controller,
+    )
+
+
+def needs(plan: Plan, down: Lost) -> tuple[Need, ...]:
+    """All that the plan needs of the site, in the order of its steps."""
+    found = list(_of_the_run(down))
+    for stage in plan.stages:
+        for step in stage.steps:
+            found += _of_step(step, stage.section, down)
+    return tuple(found)
+
+
+def _of_the_run(down: Lost) -> Iterator[Need]:
+    if down.controller in down.hosts:
+        yield Need(
+            step="",
+            section="",
+            kind="journal",
+            what=f"the journal and the service's lock are on {down.controller}",
+            refused=True,
+            why="conduct the run from a machine at another site",
+        )
+    for location in down.locations:
+        yield Need(
+            step="",
+            section="",
+            kind="backup",
+            what=f"the copies at {location}",
+            refused=False,
+            why="a copy that is only in the lost site does not exist; the other locations have to do",
+        )
+
+
+def _of_step(step: Step, section: Section, down: Lost) -> Iterator[Need]:
+    for endpoint in step.endpoints:
+        for kind, what in _on_the_way(endpoint, down):
+            goes_on = step.on_unreachable is OnUnreachable.CONTINUE or step.on_failure is OnFailure.CONTINUE
+            yield _need(step, section, kind, what, goes_on=goes_on)
+    if isinstance(step.action, Http) and (word := _spoken_of([step.action.url], down)):
+        yield _need(step, section, "request", f"the answer of {word}", goes_on=step.on_failure is OnFailure.CONTINUE)
+    if isinstance(step.action, Tcp) and (word := _spoken_of([step.action.address], down)):
+        silent = step.action.expect == "closed"
+        yield _need(
+            step,
+            section,
+            "request",
+            f"{'silence' if silent else 'an answer'} of {word}",
+            goes_on=silent or step.on_failure is OnFailure.CONTINUE,
+        )
+    for variable in _variables(step):
+        if variable.secret is not None and (word := _spoken_of([variable.secret], down)):
+            goes_on = step.on_failure is OnFailure.CONTINUE
+            yield _need(step, section, "secret", f"{variable.name}, which comes from {word}", goes_on=goes_on)
+    yield from _mentions(step, section, down)
+
+
+def _on_the_way(endpoint: Endpoint, down: Lost) -> Iterator[tuple[Literal["host", "gateway"], str]]:
+    if endpoint.site == down.site:
+        yield "host", endpoint.host
+        return
+    way = down.gateways.get(endpoint.host, ())
+    for name, address in down.hosts.items():
+        if name in way or address in way:
+            yield "gateway", f"{name}, the gateway to {endpoint.host}"
+
+
+def _mentions(step: Step, section: Section, down: Lost) -> Iterator[Need]:
+    places = [(f"the value {v.name}", v.text) for v in _variables(step) if v.text is not None]
+    if isinstance(step.action, Shell):
+        places += [("a word of its command", word) for word in step.action.words]
+    seen = {name: _spoken_of([text], down) for name, text in places}
+    said = [f"{name} is of {word}" for name, word in seen.items() if word]
+    if said:
+        why = "look whether it needs an answer from there"
+        yield Need(step=step.id, section=section.value, kind="mention", what="; ".join(said), refused=False, why=why)
+
+
+def _variables(step: Step) -> Iterable[Variable]:
+    return (*step.variables, *(v for endpoint in step.endpoints for v in endpoint.variables))
+
+
+def _spoken_of(texts: Iterable[str], down: Lost) -> str:
+    """The first name or address of the site that stands in a text as a word of its own."""
+    for text in texts:
+        for word in down.words:
+            if re.search(rf"(?<![\w.-]){re.escape(word)}(?![\w-]|\.\w)", text):
+                return word
+    return ""
+
+
+def _need(
+    step: Step,
+    section: Section,
+    kind: Literal["host", "gateway", "request", "secret"],
+    what: str,
+    *,
+    goes_on: bool,
+) -> Need:
+    if section not in _STRAIGHT:
+        why = f"only in {section.value}" if not goes_on else "the runbook goes on without it"
+        return Need(step=step.id, section=section.value, kind=kind, what=what, refused=False, why=why)
+    why = "the runbook goes on without it" if goes_on else "the run could not get past this step"
+    return Need(step=step.id, section=section.value, kind=kind, what=what, refused=not goes_on, why=why)
