@@ -130,7 +130,7 @@ def _made(
 ) -> tuple[Plan, InventoryModel, list[Diagnostic]]:
     from drctl.plan.bounds import bound_problems
     from drctl.plan.build import build_plan
-    from drctl.read.diagnostics import raise_on_problems
+    from drctl.read.diagnostics import Severity, raise_on_problems
     from drctl.read.documents import read_inventory, read_runbook
     from drctl.read.find import find_inventory, find_runbook
 
@@ -141,4 +141,5 @@ def _made(
     if written is None or world is None:  # pragma: no cover - absent only when there are errors, which were raised
         raise AssertionError("a document without an error is missing")
     made = build_plan(written, world, service=service, inputs=inputs, mode=mode, version=version)
-    return made, world.value, [*problems, *bound_problems(made, written)]
+    warnings = bound_problems(made, written, severity=Severity.WARNING)
+    return made, world.value, [*problems, *warnings]

@@ -49,6 +49,8 @@ def validate(paths: Paths = None, inventory: Inventory = None, service: Service 
         found.read(path)
     if inventory is not None or service:
         found.hold_against(find_inventory(inventory), service)
+    else:
+        found.hold_to_their_word()
     return _tell(found, as_json=as_json)
 
 
@@ -91,6 +93,13 @@ class _Findings:
         self.problems += problems
         if document is not None:
             self.runbooks.append(document)
+
+    def hold_to_their_word(self) -> None:
+        """Each runbook by itself: whether its worst case is within the RTO that it promises."""
+        from drctl.plan.bounds import promise_problems
+
+        for runbook in self.runbooks:
+            self.problems += promise_problems(runbook)
 
     def hold_against(self, path: Path, service: str) -> None:
         """Each runbook with each service: what a plan would refuse, and whether the RTO can be kept."""

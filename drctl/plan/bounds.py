@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
-from drctl.model.plan import Approval, Manual, Mark, Plan, Section, Stage, Step, Wait
+from drctl.model.plan import Action, Approval, Manual, Mark, Plan, Section, Shell, Stage, Step, Verify, Wait
 from drctl.model.runbook import Runbook
 from drctl.model.units import format_duration
+from drctl.plan.pieces import retry_of
+from drctl.plan.steps import DEFAULT_TIMEOUT_S
 from drctl.read.diagnostics import Diagnostic, Severity
 from drctl.read.document import Document
+from drctl.read.link import Linked, link
 
 PEOPLE = (Approval, Manual)  # actions that are a person's
 _COSTLIEST = 3
@@ -49,6 +53,7 @@ class Bounds:
 
 def bounds(plan: Plan) -> Bounds:
     """The bounds of all sections that have steps."""
+    straight, fallback = _ways_of(plan.stages)
     return Bounds(
         sections=tuple(
             (section, _sum(stage for stage in plan.stages if stage.section is section))
@@ -56,8 +61,8 @@ def bounds(plan: Plan) -> Bounds:
             if plan.steps(section)
         ),
         total=_sum(stage for stage in plan.stages if stage.section not in (Section.FALLBACK, Section.ROLLBACK)),
-        until_restored=_sum(_until_restored(plan)),
-        by_fallback=_sum(_by_fallback(plan)) if plan.steps(Section.FALLBACK) else None,
+        until_restored=_sum(straight),
+        by_fallback=_sum((*straight, *fallback)) if fallback else None,
         undeclared=tuple(s.id for s in plan.steps() if s.expected_s is None and not isinstance(s.action, PEOPLE)),
         people=tuple(s.id for s in plan.steps() if isinstance(s.action, PEOPLE)),
     )
@@ -85,42 +90,95 @@ def usual_s(step: Step) -> float:
     return step.expected_s or 0.0
 
 
-def bound_problems(plan: Plan, runbook: Document[Runbook]) -> list[Diagnostic]:
-    """Warnings about a plan that cannot, or need not, keep its RTO."""
+def bound_problems(plan: Plan, runbook: Document[Runbook], *, severity: Severity = Severity.ERROR) -> list[Diagnostic]:
+    """What keeps the plan from holding its RTO, if only when every step runs into its timeout; empty when it holds.
+
+    A run is never refused for it: at three in the morning a late recovery is better than none.
+    """
     rto_s = plan.objectives.rto_s
+    return [] if rto_s is None else _too_long(_ways_of(plan.stages), rto_s, f"RTO of {plan.service}", runbook, severity)
+
+
+def promise_problems(runbook: Document[Runbook]) -> list[Diagnostic]:
+    """The same of a runbook by itself, held to its own objectives; without hosts ``max_parallel`` costs nothing."""
+    rto_s = runbook.value.objectives.rto
     if rto_s is None:
         return []
-    found = bounds(plan)
-    span, stages = found.until_restored, _until_restored(plan)
-    if span.usual_s <= rto_s and span.worst_s <= rto_s and found.by_fallback is not None:
-        span, stages = found.by_fallback, _by_fallback(plan)
-    way = ", fallback included," if span is found.by_fallback else ""
-    if span.usual_s > rto_s:
-        usual = f"{format_duration(span.usual_s)}{way or ','}"
-        said = f"usually takes {usual} and the RTO of {plan.service} is {format_duration(rto_s)}"
-        costly = _costliest(stages, usual_s)
-    elif span.worst_s > rto_s:
-        said = (
-            f"may take {format_duration(span.worst_s)}{way} when every step runs into its timeout, and the RTO of "
-            f"{plan.service} is {format_duration(rto_s)}"
-        )
-        costly = _costliest(stages, worst_s)
-    else:
-        return []
-    path = ("objectives", "rto") if runbook.value.objectives.rto is not None else ("steps",)
-    return [
-        runbook.places.problem(path, said, key=True, severity=Severity.WARNING, hint=f"the longest steps: {costly}")
+    linked = link(runbook)
+    stages = [
+        Stage(section=group[0].section, steps=tuple(_measurable(step) for step in group))
+        for group in (list(found) for _, found in groupby(linked, key=lambda step: step.stage))
     ]
+    return _too_long(_ways_of(stages), rto_s, "RTO that it promises", runbook, Severity.ERROR)
 
 
-def _until_restored(plan: Plan) -> tuple[Stage, ...]:
-    return _up_to_the_mark([s for s in plan.stages if s.section in (Section.PRECONDITIONS, Section.STEPS)])
+def _measurable(placed: Linked) -> Step:
+    """As much of the step as its worst case is made of."""
+    written, place = placed.step, placed.frame.document.places.of(placed.path)
+    if written.approval is not None:
+        action: Action = Approval(prompt="")
+    elif written.manual is not None:
+        action = Manual(prompt="")
+    elif written.wait is not None:
+        action = Wait(seconds=written.wait)
+    else:
+        action = Shell(script="")
+    verify = written.verify
+    return Step(
+        id=placed.id,
+        name=placed.id,
+        where=f"{placed.frame.document.file}:{place.line}:{place.column}",
+        action=action,
+        unless=Shell(script="") if written.unless is not None else None,
+        verify=Verify(action=Shell(script=""), within_s=verify.within) if verify is not None else None,
+        timeout_s=written.timeout if written.timeout is not None else DEFAULT_TIMEOUT_S,
+        expected_s=written.wait if written.wait is not None else written.expected,
+        retry=retry_of(placed),
+        mark=Mark(next(iter(written.marks))) if written.marks else None,
+    )
 
 
-def _by_fallback(plan: Plan) -> tuple[Stage, ...]:
-    """The longest way: all the steps are tried, and then the fallback restores the service."""
-    fallback = _up_to_the_mark([s for s in plan.stages if s.section is Section.FALLBACK])
-    return (*_until_restored(plan), *fallback)
+Way = tuple[Stage, ...]  # the stages from the first step to the one that restores the service
+
+
+def _ways_of(stages: Sequence[Stage]) -> tuple[Way, Way]:
+    """The straight way, and what the fallback adds to it; the longest way fails at the end of the first."""
+    straight = _up_to_the_mark([s for s in stages if s.section in (Section.PRECONDITIONS, Section.STEPS)])
+    return straight, _up_to_the_mark([s for s in stages if s.section is Section.FALLBACK])
+
+
+def _too_long(
+    ways: tuple[Way, Way], rto_s: float, whose: str, runbook: Document[Runbook], severity: Severity
+) -> list[Diagnostic]:
+    straight, fallback = _sum(ways[0]), _sum(ways[1])
+    stages = (*ways[0], *ways[1])
+    for measure, first_s, then_s, verb in (
+        (usual_s, straight.usual_s, fallback.usual_s, "usually takes"),
+        (worst_s, straight.worst_s, fallback.worst_s, "may take"),
+    ):
+        total_s = first_s + then_s
+        if total_s <= rto_s:
+            continue
+        parts = f" ({format_duration(first_s)}, then {format_duration(then_s)} for the fallback)" if ways[1] else ""
+        when = " when every step runs into its timeout" if measure is worst_s else ""
+        said = f"{verb} {format_duration(total_s)}{parts} to restore the service{when}, and the {whose} is "
+        path = ("objectives", "rto") if runbook.value.objectives.rto is not None else ("steps",)
+        return [
+            runbook.places.problem(
+                path,
+                said + format_duration(rto_s),
+                key=True,
+                severity=severity,
+                hint=f"the dearest steps: {_costliest(stages, measure)}; {_CURES[measure is worst_s]}",
+            )
+        ]
+    return []
+
+
+_CURES = {
+    True: "lower their timeout, retry or verify within, or promise a longer RTO",
+    False: "make them quicker, or promise a longer RTO",
+}
 
 
 def _up_to_the_mark(counted: Sequence[Stage]) -> tuple[Stage, ...]:
@@ -138,4 +196,4 @@ def _sum(stages: Iterable[Stage]) -> Span:
 
 def _costliest(stages: Iterable[Stage], measure: Callable[[Step], float]) -> str:
     steps = sorted((s for stage in stages for s in stage.steps), key=measure, reverse=True)[:_COSTLIEST]
-    return ", ".join(f"{step.id} {format_duration(measure(step))}" for step in steps)
+    return ", ".join(f"{step.id} {format_duration(measure(step))} ({step.where})" for step in steps)

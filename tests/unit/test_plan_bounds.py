@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from drctl.model.plan import Plan, Section
-from drctl.plan.bounds import Span, bound_problems, bounds, usual_s, worst_s
+from drctl.plan.bounds import Span, bound_problems, bounds, promise_problems, usual_s, worst_s
 from drctl.plan.build import RunbookDocument, build_plan
 from drctl.read.documents import read_inventory, read_runbook
 
@@ -83,9 +83,17 @@ def test_without_a_mark_all_steps_count(tmp_path: Path) -> None:
     [
         ("56s", "", ""),
         ("55s", "", ""),
-        ("54s", "may take 55s when every step runs into its timeout", "restored 30s, a 20s, b 10s"),
+        (
+            "54s",
+            "may take 55s to restore the service when every step runs into its timeout, and the RTO of demo is 54s",
+            "the dearest steps: restored 30s (FILE:11:5), a 20s (FILE:8:9), b 10s (FILE:9:9); lower their timeout",
+        ),
         ("13s", "may take 55s", ""),
-        ("12s", "usually takes 13s, and the RTO of demo is 12s", "b 8.0s, restored 4.0s, a 2.0s"),
+        (
+            "12s",
+            "usually takes 13s to restore the service, and the RTO of demo is 12s",
+            "b 8.0s (FILE:9:9), restored 4.0s (FILE:11:5), a 2.0s (FILE:8:9); make them quicker",
+        ),
     ],
 )
 def test_an_rto_that_cannot_be_kept_is_told(rto: str, said: str, longest: str, tmp_path: Path) -> None:
@@ -93,8 +101,8 @@ def test_an_rto_that_cannot_be_kept_is_told(rto: str, said: str, longest: str, t
     assert len(problems) == bool(said)
     for problem in problems:
         assert said in problem.message
-        assert longest in problem.hint
-        assert problem.severity == "warning"
+        assert longest.replace("FILE", str(tmp_path / "runbook.yml")) in problem.hint
+        assert problem.severity == "error"
         assert (problem.line, problem.column) == (3, 14)
 
 
@@ -107,3 +115,51 @@ def test_no_promise_no_warning(tmp_path: Path) -> None:
     plan = build_plan(runbook, inventory, service="demo", version="0")
     assert plan.objectives.rto_s is None
     assert bound_problems(plan, runbook) == []
+
+
+FALLBACK = """
+objectives: {rto: 5m}
+on_failure: {runbook: other}
+steps:
+  - {id: try, local: echo, timeout: 60s, marks: service_restored, expected: 1s}
+  - {id: backup, local: echo, timeout: 2h, expected: 1s}
+"""
+OTHER = """
+runbook: other
+title: The other way
+preconditions:
+  - {id: gate, local: echo, timeout: 10s, expected: 1s}
+steps:
+  - {id: copy, local: echo, timeout: 2m, idempotent: true, retry: {attempts: 2, delay: 9s}, expected: 1s}
+  - {id: up, local: echo, verify: {local: "true", within: TIME}, marks: service_restored, expected: 1s}
+  - {id: after, local: echo, timeout: 3h, expected: 1s}
+"""
+
+
+@pytest.mark.parametrize(("rto", "kept"), [("380s", False), ("383s", False), ("384s", True)])
+def test_the_longest_way_fails_at_its_end_and_then_falls_back(rto: str, kept: bool, tmp_path: Path) -> None:
+    """60 + (10 + 2 x 120 + 9) + (60 + 4 + 1) s; what comes after the mark costs nothing."""
+    (tmp_path / "other.yml").write_text(OTHER.replace("TIME", "4s"))
+    plan, runbook = made(tmp_path, FALLBACK.replace("rto: 5m", f"rto: {rto}"))
+    problems = bound_problems(plan, runbook)
+    assert [p.severity for p in promise_problems(runbook)] == [p.severity for p in problems] == ["error"] * (not kept)
+    for problem in problems:
+        assert "may take 6m 24s (1m 00s, then 5m 24s for the fallback)" in problem.message
+        assert f"other/copy 4m 09s ({tmp_path / 'other.yml'}:7:5), other/up 1m 05s" in problem.hint
+        assert "backup" not in problem.hint
+        assert (problem.line, problem.column) == (4, 14)
+
+
+def test_people_and_waits_count_the_same_without_an_inventory(tmp_path: Path) -> None:
+    body = """
+objectives: {rto: 1m}
+steps:
+  - {id: ask, approval: {prompt: "?"}}
+  - {id: by-hand, manual: Do it}
+  - {id: pause, wait: 61s}
+  - {id: up, local: echo, timeout: 1s, marks: service_restored}
+"""
+    plan, runbook = made(tmp_path, body)
+    alone, held = promise_problems(runbook), bound_problems(plan, runbook)
+    assert [p.message.replace("RTO that it promises", "RTO of demo") for p in alone] == [p.message for p in held]
+    assert "usually takes 1m 01s" in alone[0].message

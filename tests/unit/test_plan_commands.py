@@ -51,6 +51,22 @@ def test_problems_are_data_and_the_count_is_progress(folder: Path, capsys: pytes
     assert err.startswith("3 files: 10 errors")
 
 
+def test_a_promise_that_cannot_hold_is_refused_and_a_plan_only_warns(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path("runbooks/late.yml")
+    up = "{id: up, local: echo, timeout: 3h, expected: 1s, marks: service_restored}"
+    path.write_text(f"runbook: late\ntitle: Late\nobjectives: {{rto: 2h}}\nsteps: [{up}]\n")
+    said = "may take 3h 00m to restore the service when every step runs into its timeout, and the RTO "
+    for more in ([], ["--inventory", "inventories/cases.yml", "--service", "demo"]):
+        assert execute(["validate", str(path), *more]) == ExitCode.INVALID_DOCUMENT
+        out, _ = capsys.readouterr()
+        assert f"runbooks/late.yml:3:14: objectives.rto: {said}" in out
+        assert "the dearest steps: up 3h 00m (runbooks/late.yml:4:9); lower their timeout" in out
+    assert execute(["plan", "late", "demo", "--inventory", "inventories/cases.yml"]) == ExitCode.DONE
+    assert f"warning: objectives.rto: {said}" in capsys.readouterr().err
+
+
 def test_warnings_alone_are_no_failure(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("inventories/cases.yml").write_text((CASES / "inventories" / "sla.yml").read_text().split("  said:")[0])
     path = Path("runbooks/warned.yml")
