@@ -10,7 +10,7 @@ import typer
 
 from drctl.cli.failover import Json, Plain
 from drctl.cli.settings import Settings, operator
-from drctl.errors import ExitCode, LockedError, UsageError
+from drctl.errors import DrctlError, ExitCode, LockedError, UsageError
 
 if TYPE_CHECKING:
     from drctl.adapters.journal import JournalFile
@@ -121,12 +121,15 @@ def approve(
 def watch(context: typer.Context, run: Run = "", json: Json = False, plain: Plain = False) -> int:
     """Follow a run live from another terminal. Read-only; Ctrl-C leaves the run alone.
 
+    A run that no drctl carries on any more is not waited for.
+
     Example: drctl watch
     """
     from drctl.adapters.clock import SystemClock
+    from drctl.adapters.lock import conducts
     from drctl.engine.fold import fold
     from drctl.engine.state import RunState
-    from drctl.report.verdict import exit_code
+    from drctl.report.verdict import exit_code, headline, next_commands, truths
     from drctl.screens.choose import choose
 
     settings: Settings = context.obj
@@ -137,14 +140,26 @@ def watch(context: typer.Context, run: Run = "", json: Json = False, plain: Plai
         screen = choose(
             stdout=sys.stdout, stderr=sys.stderr, environ=os.environ, clock=clock, as_json=json, plain=plain
         )
+        alive = True
         with screen:
-            while state.ended is None:
+            while state.ended is None and alive:
+                # Asked before the events are read: a run that ends in between is over, and not abandoned.
+                alive = not seen or conducts(settings.locks, service=state.the_plan.service, run_id=run_id)
                 for event in journal.events(run_id, after=seen):
                     state, seen = fold(state, event), event.sequence
                     screen.on_event(event, state)
                 screen.tick(clock.now())
-                if state.ended is None:
+                if state.ended is None and alive:
                     clock.sleep(0.5)
+            if state.ended is None:
+                screen.abandoned()
+        if state.ended is None:
+            raise DrctlError(
+                f"{run_id}: {headline(state, clock.now(), conducted=False)}",
+                state="\n".join(truths(state)),
+                hint="\n".join(next_commands(state, conducted=False)),
+                exit_code=ExitCode.NEEDS_A_PERSON,
+            )
         return int(exit_code(state))
     finally:
         journal.close()

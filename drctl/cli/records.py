@@ -13,6 +13,9 @@ from drctl.cli.settings import Settings
 from drctl.errors import ExitCode
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from drctl.adapters.journal import JournalFile
     from drctl.report.facts import Summary
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -36,15 +39,27 @@ def register(app: typer.Typer) -> None:
 
 def _summaries(settings: Settings, limit: int) -> list[Summary]:
     from drctl.adapters.clock import SystemClock
-    from drctl.report.summary import summarise
 
     journal = settings.journal()
     try:
         now = SystemClock().now()
         ids = journal.run_ids()[:limit]
-        return [summarise(tuple(journal.events(run_id)), now=now) for run_id in ids]
+        return [_summary(settings, journal, run_id, now) for run_id in ids]
     finally:
         journal.close()
+
+
+def _summary(settings: Settings, journal: JournalFile, run_id: str, now: datetime) -> Summary:
+    """The run as it stands; one that has not ended is looked for among the living."""
+    from drctl.adapters.lock import conducts
+    from drctl.report.summary import summarise
+
+    found = summarise(tuple(journal.events(run_id)), now=now)
+    if not found.ongoing:
+        return found
+    alive = conducts(settings.locks, service=found.service, run_id=run_id)
+    # Read again: it may have ended since, and then nobody has to conduct it.
+    return summarise(tuple(journal.events(run_id)), now=now, conducted=alive)
 
 
 def _width() -> int:
@@ -101,20 +116,19 @@ def report(
       drctl report --format svg > last-screen.svg
     """
     from drctl.adapters.clock import SystemClock
-    from drctl.report.summary import summarise
 
     settings: Settings = context.obj
     journal = settings.journal()
     try:
-        events = tuple(journal.events(journal.find(run or None)))
+        run_id = journal.find(run or None)
+        if form is Format.SVG:
+            from drctl.screens.svg import export_svg
+
+            typer.echo(export_svg(tuple(journal.events(run_id)), 120))
+            return ExitCode.DONE
+        summary = _summary(settings, journal, run_id, SystemClock().now())
     finally:
         journal.close()
-    if form is Format.SVG:
-        from drctl.screens.svg import export_svg
-
-        typer.echo(export_svg(events, 120))
-        return ExitCode.DONE
-    summary = summarise(events, now=SystemClock().now())
     typer.echo(_written(summary, form, details=details), nl=False)
     return ExitCode.DONE
 

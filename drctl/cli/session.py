@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from queue import SimpleQueue
 
 from drctl.adapters.clock import SystemClock
 from drctl.adapters.commands import Commands
-from drctl.adapters.lock import service_lock
+from drctl.adapters.lock import run_lock, service_lock
 from drctl.adapters.network import OperatorNetwork
 from drctl.adapters.outputs import OutputStore
 from drctl.adapters.redact import Redactor
@@ -189,7 +189,7 @@ def _begin(screen: Screen, stack: ExitStack, conductor: Conductor) -> None:
 
 def _lock(settings: Settings, plan: Plan, run_id: str, now: datetime) -> AbstractContextManager[None]:
     if plan.mode is Mode.CHECK:
-        return nullcontext()  # it changes nothing, and must never stand in the way of a recovery
+        return run_lock(settings.locks, run_id=run_id, who=operator(), now=now)
     return service_lock(settings.locks, plan.service, run_id=run_id, who=operator(), now=now)
 
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from drctl.engine.state import RunState, Target, TargetState, targets_of, tolerated
 from drctl.engine.values import fill, number_of
 from drctl.model.events import Act, Ended, Outcome, PersonAsked, Question
-from drctl.model.plan import Approval, Manual, Mode, OnFailure, Section, Stage, Step
+from drctl.model.plan import STRICTEST_FIRST, Approval, Manual, Mode, OnFailure, Section, Stage, Step
 from drctl.model.units import format_duration
 
 IDEMPOTENT_RUNS = 3  # an idempotent step in doubt is run this often before a person is asked
@@ -138,7 +138,7 @@ def _section(state: RunState, section: Section, now: datetime, *, go_on_after_fa
             broken = [s for s in stage.steps if failed(state, s)]
             if not broken or go_on_after_failure:
                 continue
-            return _after_failure(state, broken[0])
+            return _after_failure(state, min(broken, key=lambda step: STRICTEST_FIRST.index(step.on_failure)))
         return _stage(state, stage, now) or (_BUSY,)
     return ()
 

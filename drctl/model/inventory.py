@@ -82,14 +82,14 @@ class Site(Written):
 
 
 class Host(Written):
-    """A machine that is reached over SSH. Without ``user``, OpenSSH's configuration decides."""
+    """A machine reached over SSH. OpenSSH's configuration decides what is not said of address, port and user."""
 
     site: Slug
     """A name below sites."""
     address: Address | None = None
     """Where it is reached; its name unless said."""
-    port: Port = 22
-    """Of its sshd."""
+    port: Port | None = None
+    """Of its sshd; what OpenSSH says unless said."""
     user: User = ""
     """Who logs in; what OpenSSH says unless said."""
     groups: list[Slug] = Field(default_factory=list)

@@ -43,6 +43,17 @@ class OnFailure(StrEnum):
     FALLBACK = "fallback"
 
 
+STRICTEST_FIRST = (
+    OnFailure.ABORT,
+    OnFailure.DEFAULT,
+    OnFailure.PAUSE,
+    OnFailure.ROLLBACK,
+    OnFailure.FALLBACK,
+    OnFailure.CONTINUE,
+)
+"""Of steps that fail side by side, the one that says the earliest of these decides: what lets the least happen."""
+
+
 class OnUnreachable(StrEnum):
     """What a host that cannot be reached does to the run."""
 
@@ -82,7 +93,10 @@ class Variable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A host as it is reached over SSH. ``variables`` are the host's own; they win over the service's."""
+    """A host as it is reached over SSH. ``variables`` are the host's own; they win over the service's.
+
+    OpenSSH's configuration decides what the inventory does not say: ``port`` 0, ``user`` empty, ``address`` the name.
+    """
 
     host: str
     site: str

@@ -102,7 +102,7 @@ class HostWords:
             site=host.site,
             country=self.inventory.sites[host.site].country,
             address=address_of(name, host),
-            port=host.port,
+            port=host.port or 0,
             user=host.user,
             ssh_config=self.ssh_config,
             variables=tuple(sorted(variables, key=lambda variable: variable.name)),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from drctl.model.plan import Section
+from drctl.model.plan import STRICTEST_FIRST, OnFailure, Section
 from drctl.model.runbook import Runbook
 from drctl.read.diagnostics import Diagnostic, Severity, quoted
 from drctl.read.document import Document, Places
@@ -78,6 +78,7 @@ def flow_problems(document: Document[Runbook], steps: Sequence[Linked]) -> Itera
         yield from _limit(document, placed, before.captured)
         yield from _facts(placed, places, before.proved, proving)
         yield from _too_early(placed, places, before.captured, capturing)
+    yield from _disagreements(places, steps)
     yield from _objectives(document, steps)
 
 
@@ -173,6 +174,24 @@ def _too_early(
 
 def _early(name: str, step: str) -> str:
     return f"{quoted(name)} is not there yet: it is captured by {step}, and not before this step"
+
+
+def _disagreements(places: Places, steps: Sequence[Linked]) -> Iterator[Diagnostic]:
+    """Steps that run side by side may fail together, and then one of them decides; its author should know which."""
+    own = [step for step in steps if step.own and step.section is Section.STEPS]
+    for _, group in groupby(own, key=lambda step: step.stage):
+        beside = [step for step in group if step.on_failure is not OnFailure.CONTINUE]
+        if len({step.on_failure for step in beside}) < 2:
+            continue
+        decides = min(beside, key=lambda step: STRICTEST_FIRST.index(step.on_failure))
+        said = next(step for step in beside if step.step.on_failure is not None)
+        how = "the default" if decides.on_failure is OnFailure.DEFAULT else decides.on_failure.value
+        yield places.problem(
+            (*said.path, "on_failure"),
+            f"is not what the steps beside it say: if several fail, that of {decides.id} ({how}) holds",
+            severity=Severity.WARNING,
+            hint="give the steps that run side by side one on_failure",
+        )
 
 
 def _objectives(document: Document[Runbook], steps: Sequence[Linked]) -> Iterator[Diagnostic]:

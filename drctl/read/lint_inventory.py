@@ -43,7 +43,7 @@ def _timezone(inventory: Inventory, places: Places) -> Iterator[Diagnostic]:
 
 
 def _hosts(inventory: Inventory, places: Places) -> Iterator[Diagnostic]:
-    first: dict[tuple[str, int], str] = {}
+    first: dict[tuple[str, int | None], str] = {}
     for name, host in inventory.hosts.items():
         path: Path = ("hosts", name)
         if host.site not in inventory.sites:
@@ -52,7 +52,7 @@ def _hosts(inventory: Inventory, places: Places) -> Iterator[Diagnostic]:
         if reached in first:
             yield places.problem(
                 (*path, "address"),
-                f"{reached[0]} port {reached[1]} is the address of {first[reached]} too",
+                f"{reached[0]}{f' port {host.port}' if host.port else ''} is the address of {first[reached]} too",
                 severity=Severity.WARNING,
                 hint="two names for one machine make a failover look safer than it is",
             )

@@ -31,7 +31,8 @@ def ssh_line(endpoint: Endpoint) -> str:
         words += ["-F", endpoint.ssh_config]
     if endpoint.address != endpoint.host:
         words += ["-o", f"HostName={endpoint.address}"]
-    words += ["-p", str(endpoint.port)]
+    if endpoint.port:
+        words += ["-p", str(endpoint.port)]
     if endpoint.user:
         words += ["-l", endpoint.user]
     return shlex.join([*words, endpoint.host])

@@ -225,6 +225,7 @@ class Summary:
     watermark: str
     headline: str
     ongoing: bool
+    conducted: bool | None  # whether a process carries it on; None: not looked for, or it has ended
     ended: Ended | None
     ended_why: str
     exit_code: ExitCode

@@ -55,7 +55,7 @@ def _head(found: Summary) -> Iterator[str]:
     yield ""
     if found.ongoing:
         last = format_instant(found.chain.last_at)
-        yield f"> This run still goes on, or drctl died: its last event is of {last}. What follows may change."
+        yield f"> {words.going_on(found.conducted)}: its last event is of {last}. What follows may still change."
         yield ""
     title = f", {markdown(found.service_title)}" if found.service_title else ""
     yield f"- {markdown(found.title)}{title}"

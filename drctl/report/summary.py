@@ -18,8 +18,10 @@ from drctl.report.steps import given, step_rows
 from drctl.report.timing import elapsed
 
 
-def summarise(events: Sequence[Event], *, now: datetime | None = None) -> Summary:
+def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted: bool | None = None) -> Summary:
     """The summary of a run. ``now`` matters while it goes on or is paused; without it the last event's time is now.
+
+    ``conducted`` says whether a process carries on a run that has not ended; None is "not known".
 
     Raises:
         ValueError: when there are no events.
@@ -40,8 +42,9 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None) -> Summar
         run_id=state.run_id,
         mode=state.mode,
         watermark=watermark(state.mode),
-        headline=verdict.headline(state, until),
+        headline=verdict.headline(state, until, conducted=conducted),
         ongoing=state.ended is None,
+        conducted=conducted if state.ended is None else None,
         ended=state.ended,
         ended_why=state.ended_why,
         exit_code=code,
@@ -54,7 +57,7 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None) -> Summar
         reason=state.reason,
         truths=verdict.truths(state),
         hints=verdict.hints(state),
-        next_commands=verdict.next_commands(state),
+        next_commands=verdict.next_commands(state, conducted=conducted),
         rto=rto,
         rpo=rpo,
         yearly_budget_used=rto.actual_s / verdict.YEARLY_BUDGET_S if plan.sla and rto.actual_s is not None else None,

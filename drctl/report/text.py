@@ -79,7 +79,7 @@ class _Writer:
         yield from self._wrapped(found.headline + code, indent="")
         if found.ongoing:
             last = format_instant(found.chain.last_at)
-            text = f"This run goes on, or drctl died: its last event is of {last}. What follows may still change."
+            text = f"{words.going_on(found.conducted)}: its last event is of {last}. What follows may still change."
             yield from self._wrapped(text, indent="")
         yield ""
 

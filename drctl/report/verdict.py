@@ -14,6 +14,7 @@ from drctl.engine.values import fill
 from drctl.errors import ExitCode
 from drctl.model.events import Ended, Outcome, Question, Reason
 from drctl.model.plan import Approval, Mark, Mode, Step, Wait
+from drctl.model.units import format_instant
 
 YEARLY_BUDGET_S = 8.76 * 3600  # a year's 99.9 %, as TaskFlow's SLA states it
 NIGHTLY_NOTE = (
@@ -99,13 +100,16 @@ def in_doubt(state: RunState) -> tuple[str, ...]:
     )
 
 
-def headline(state: RunState, now: datetime) -> str:
-    """One sentence that says how the run stands."""
+def headline(state: RunState, now: datetime, *, conducted: bool | None = None) -> str:
+    """One sentence that says how the run stands. ``conducted`` False: it is known that no drctl carries it on."""
     late = missed(state, now)
     match state.ended:
         case None:
             done, total = objectives.steps_done(state)
-            return f"STILL GOING ON: {done} of {total} steps are over"
+            how = "STILL GOING ON"
+            if conducted is False and state.last_at is not None:
+                how = f"NOBODY CONDUCTS IT since {format_instant(state.last_at)}"
+            return f"{how}: {done} of {total} steps are over"
         case Ended.DONE if not exercise(state):
             return f"DONE: a run in {state.mode} mode, nothing was changed"
         case Ended.DONE if late:
@@ -181,11 +185,13 @@ def _half_done(state: RunState, step: Step) -> bool:
     return any(k.outcome is Outcome.FAILED for k in sent)
 
 
-def next_commands(state: RunState) -> tuple[str, ...]:
+def next_commands(state: RunState, *, conducted: bool | None = None) -> tuple[str, ...]:
     """What to type next, the most useful first. A test holds each to the verbs that there are."""
     run, service = state.run_id, state.the_plan.service
     report = f"drctl report {run}"
     match state.ended:
+        case None if conducted is False:
+            return (f"drctl resume {run}", f"drctl abort {run}", report)
         case None:
             return (f"drctl watch {run}", f"drctl resume {run}", report)
         case Ended.PAUSED:

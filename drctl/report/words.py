@@ -84,6 +84,15 @@ def budget(found: Summary) -> str:
     return f"This outage used {share} of the yearly 99.9 % budget (8.76 h){so_far}"
 
 
+def going_on(conducted: bool | None) -> str:
+    """What is known of the drctl of a run that has not ended; the time of its last event comes behind."""
+    return {
+        None: "This run goes on, or drctl died",
+        True: "This run goes on",
+        False: "No drctl carries this run on: it died, or was told to leave at once",
+    }[conducted]
+
+
 def elapsed(spent: Elapsed) -> tuple[tuple[str, float], ...]:
     """The parts of the elapsed time that are worth a line, with their names."""
     parts = (

@@ -24,6 +24,10 @@ class Screen(Listener, Protocol):
         """About a second has gone by; the loop's owner calls it."""
         ...
 
+    def abandoned(self) -> None:
+        """No process carries the run on any more; what is shown last must not say that it goes on."""
+        ...
+
     def suspended(self) -> AbstractContextManager[None]:
         """Leave the terminal alone while a person is asked."""
         ...

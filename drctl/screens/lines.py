@@ -64,6 +64,9 @@ class LinesScreen:
             self._last_line_at = now
             write(self._stream, _heartbeat(state, now) + "\n")
 
+    def abandoned(self) -> None:
+        """It says nothing of a run but its events."""
+
     def suspended(self) -> AbstractContextManager[None]:
         return nullcontext()
 

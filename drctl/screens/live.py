@@ -54,6 +54,7 @@ class LiveScreen:
         self._state: RunState | None = None
         self._tails = Tails()
         self._live: Live | None = None
+        self._conducted: bool | None = None
         self._held = 0  # how many times the screen was asked to stay away
         self._painted: tuple[object, ...] = ()
         self._instead: LinesScreen | None = None
@@ -104,6 +105,10 @@ class LiveScreen:
                 self._instead.tick(now)
             elif self._refresh_s <= 0:
                 self._paint()
+
+    def abandoned(self) -> None:
+        with self._lock:
+            self._conducted = False
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -163,7 +168,7 @@ class LiveScreen:
         return Group(*live_picture(self._scene(self._state), width=width, height=height))
 
     def _scene(self, state: RunState) -> Scene:
-        return Scene(state=state, now=self._clock.now(), outputs=self._tails.lines())
+        return Scene(state=state, now=self._clock.now(), outputs=self._tails.lines(), conducted=self._conducted)
 
     def _leave(self) -> None:
         live, self._live = self._live, None

@@ -50,6 +50,9 @@ class NdjsonScreen:
     def tick(self, now: datetime) -> None:
         """Nothing: an event is a fact, and time is not."""
 
+    def abandoned(self) -> None:
+        """It says nothing of a run but its events."""
+
     def suspended(self) -> AbstractContextManager[None]:
         return nullcontext()
 

@@ -32,6 +32,7 @@ class Scene:
     state: RunState
     now: datetime
     outputs: Mapping[Target, Sequence[str]] = field(default_factory=dict)
+    conducted: bool | None = None  # False: it is known that no process carries the run on
 
 
 def live_picture(scene: Scene, *, width: int, height: int) -> list[Text]:
@@ -70,7 +71,7 @@ def final_picture(scene: Scene, *, width: int) -> list[Text]:
         lines += _wrapped(truth, width, lead="   ")
     for hint in verdict.hints(state):
         lines += _wrapped(hint, width, lead=" do    ")
-    for number, command in enumerate(verdict.next_commands(state)):
+    for number, command in enumerate(verdict.next_commands(state, conducted=scene.conducted)):
         label = " next  " if number == 0 else "       "
         lines.append(Text.assemble((label, "dim"), (one_line(command), "bold")))
     return [_cut(line, width) for line in lines]
@@ -187,7 +188,7 @@ def _verdict(scene: Scene) -> Text:
     state = scene.state
     good = state.ended is Ended.DONE and not verdict.missed(state, scene.now)
     style = "bold green" if good else "bold yellow" if state.ended is Ended.PAUSED else "bold red"
+    said = one_line(verdict.headline(state, scene.now, conducted=scene.conducted))
     if state.ended is None:
-        return Text(f" {one_line(verdict.headline(state, scene.now))}", style="bold yellow")
-    code = verdict.exit_code(state)
-    return Text(f" {one_line(verdict.headline(state, scene.now))} (exit code {int(code)})", style=style)
+        return Text(f" {said}", style="bold yellow")
+    return Text(f" {said} (exit code {int(verdict.exit_code(state))})", style=style)

@@ -293,7 +293,8 @@ def _endpoint(endpoint: Endpoint, step: Step) -> str:
     user = f"{endpoint.user}@" if endpoint.user else ""
     become = f", as {step.become} through sudo" if step.become else ""
     country = f"{endpoint.site}, {endpoint.country}"
-    return f"{endpoint.host}  {user}{endpoint.address} port {endpoint.port} ({country}){become}"
+    port = f" port {endpoint.port}" if endpoint.port else ""
+    return f"{endpoint.host}  {user}{endpoint.address}{port} ({country}){become}"
 
 
 def _variable(variable: Variable) -> str:

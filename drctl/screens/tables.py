@@ -51,7 +51,7 @@ def came_to(found: Summary) -> str:
     """A run's end in a word, in capitals where a person has to look."""
     match found.ended:
         case None:
-            return "GOES ON"
+            return "ABANDONED" if found.conducted is False else "GOES ON"
         case Ended.DONE:
             return "done"
         case ended:
@@ -116,8 +116,8 @@ def _short(objective: Objective) -> str:
 
 def _brief(found: Summary) -> JsonObject:
     keys = (
-        "run_id", "mode", "service", "runbook", "headline", "ongoing", "ended", "rto", "rpo", "unprotected",
-        "next_commands",
+        "run_id", "mode", "service", "runbook", "headline", "ongoing", "conducted", "ended", "rto", "rpo",
+        "unprotected", "next_commands",
     )  # fmt: skip
     started: JsonObject = {key: to_json(getattr(found, key)) for key in keys}
     code = None if found.ongoing else int(found.exit_code)
@@ -153,7 +153,9 @@ def _next(found: Sequence[Summary]) -> tuple[str, ...]:
 def _service_text(found: Sequence[Summary], width: int) -> str:
     last = found[0]
     title = f" ({last.service_title})" if last.service_title else ""
-    state = "goes on" if last.ongoing else "paused" if _open(last) else "ended"
+    state = "paused" if _open(last) else "ended"
+    if last.ongoing:
+        state = "last event" if last.conducted is False else "goes on"
     lines = [
         f"{last.service}{title}",
         f"  last run    {last.run_id} ({last.mode.value.upper()} {last.runbook})",

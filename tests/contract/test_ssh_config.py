@@ -18,6 +18,8 @@ from drctl.adapters.ssh.hosts import route_to
 from drctl.adapters.transfer import HostFiles
 from drctl.engine.ports import CommandResult, Ending, ShellCommand
 from drctl.model.plan import Endpoint, Transfer
+from drctl.plan.build import build_plan
+from drctl.read.documents import read_inventory, read_runbook
 from tests.contract.conftest import Ear
 from tests.contract.sshd import PATIENCE_S, SSHD, Sshd
 
@@ -172,6 +174,28 @@ def test_a_host_without_an_address_has_that_of_the_configuration(pair: Pair) -> 
     endpoint = replace(pair.endpoint, address="inner")
     pair.assert_inner(endpoint, through=False)
     assert not any("HostName" in word for word in client_argv(endpoint))
+
+
+def test_an_inventory_without_a_port_leaves_it_to_the_configuration(pair: Pair) -> None:
+    """From the inventory's text to the server: the plan says no port, and Port of ssh_config is the one that counts."""
+    pair.config.write_text(f"Host inner\n{pair.block(pair.host)}")
+    (pair.home / "inventory.yml").write_text(
+        "inventory: test\nresidency: ZA\nssh: {config: config}\n"
+        "sites: {s: {provider: P, country: ZA, kind: office}}\nhosts: {inner: {site: s}}\n"
+        "services: {demo: {title: Demo, roles: {primary: inner}}}\n"
+    )
+    (pair.home / "look.yml").write_text(
+        "runbook: look\ntitle: Look\nsteps:\n  - {id: look, hosts: primary, read_only: true, run: hostname}\n"
+    )
+    documents = [str(pair.home / name) for name in ("look.yml", "inventory.yml")]
+    runbook, inventory = read_runbook(documents[0])[0], read_inventory(documents[1])[0]
+    assert runbook is not None
+    assert inventory is not None
+    plan = build_plan(runbook, inventory, service="demo", version="0")
+    (endpoint,) = plan.step("look").endpoints
+    assert endpoint.port == 0
+    pair.assert_inner(endpoint, through=False)
+    assert "-p" not in client_argv(endpoint)
 
 
 def test_a_jump_through_a_jump(pair: Pair) -> None:

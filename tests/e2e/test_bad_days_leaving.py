@@ -53,12 +53,15 @@ def test_ctrl_c_once_stops_after_the_step_and_twice_leaves_the_job_to_itself(day
         """
         days (A bad day)
           last run    RUN (REAL bad-day)
-          goes on     DATE TIME: STILL GOING ON: 0 of 2 steps are over
-          next        drctl watch RUN
-                      drctl resume RUN
+          last event  DATE TIME: NOBODY CONDUCTS IT since DATE TIME: 0 of 2 steps are over
+          next        drctl resume RUN
+                      drctl abort RUN
                       drctl report RUN
         """,
     )
+    assert "NOBODY CONDUCTS IT since" in day.types("runs")
+    assert "No drctl carries this run on" in day.types("report")
+    assert "NOBODY CONDUCTS IT since" in day.types("watch", code=6)
     assert (day.count("change"), day.count("changed")) == (1, 0)
     with at_a_terminal(day, "resume") as child:
         child.expect("settling  change @ testhost: what became of it\\?")

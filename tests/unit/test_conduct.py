@@ -26,6 +26,7 @@ from drctl.model.plan import (
     CaptureType,
     Http,
     Mark,
+    OnFailure,
     OnUnreachable,
     Retry,
     Section,
@@ -94,6 +95,16 @@ def test_on_failure(word: object, later: int) -> None:
     state = Bench(plan(step("breaks", on_failure=word), step("later")), hosts=hosts).run()
     assert hosts.effects["later"] == later
     assert state.ended is (Ended.DONE if later else Ended.FAILED)
+
+
+@pytest.mark.parametrize("strict_first", [True, False])
+def test_of_steps_that_fail_side_by_side_the_strictest_decides(strict_first: bool) -> None:
+    """An abort beside a pause aborts, wherever it stands: a run must not hang on the order of two lines."""
+    words = [("left", ABORT), ("right", OnFailure.PAUSE)]
+    steps = tuple(step(name, on_failure=word) for name, word in (words if strict_first else words[::-1]))
+    hosts = FakeHosts(scripts={"left": lambda _: exits(1), "right": lambda _: exits(1)})
+    state = Bench(plan_of_stages(Stage(section=Section.STEPS, steps=steps)), hosts=hosts).run()
+    assert state.ended is Ended.FAILED
 
 
 def test_on_unreachable_continue_goes_on_only_when_nothing_was_sent() -> None:

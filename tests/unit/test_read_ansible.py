@@ -61,7 +61,7 @@ def test_the_case_is_an_inventory() -> None:
     assert db1.groups == ["db-servers", "jnb"]
     assert db1.vars == {"mtu": "1500"}
     proxy = found.hosts["proxy"]
-    assert (proxy.site, proxy.address, proxy.port, proxy.user) == ("cpt", "203.0.113.20", 22, "ops")
+    assert (proxy.site, proxy.address, proxy.port, proxy.user) == ("cpt", "203.0.113.20", None, "ops")
     acacia = found.services["acacia"]
     assert acacia.hosts_of("witness") == ["proxy"]
     assert acacia.vars == {"pgdata": "/var/lib/postgresql/15/main", "port": "5432"}

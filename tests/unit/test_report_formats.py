@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as stdlib_json
 import re
+from dataclasses import replace
 
 import pytest
 from markdown_it import MarkdownIt
@@ -14,10 +15,10 @@ from drctl.report.summary import summarise
 from tests.support import sample_runs as samples
 
 TOP_KEYS = (
-    "format made_at run_id mode watermark headline ongoing ended ended_why exit_code exit_meaning runbook title "
-    "service service_title sla reason truths hints next_commands rto rpo yearly_budget_used unprotected timezone clock "
-    "elapsed sessions decisions proofs deviations limits steps inputs runbook_source inventory_source plan_digest "
-    "drctl_version chain"
+    "format made_at run_id mode watermark headline ongoing conducted ended ended_why exit_code exit_meaning runbook "
+    "title service service_title sla reason truths hints next_commands rto rpo yearly_budget_used unprotected timezone "
+    "clock elapsed sessions decisions proofs deviations limits steps inputs runbook_source inventory_source "
+    "plan_digest drctl_version chain"
 )
 
 
@@ -63,8 +64,10 @@ def test_text_withholds(summary: Summary) -> None:
 
 def test_text_of_a_run_that_goes_on_says_so() -> None:
     found = summarise(samples.still_going())
-    assert "This run goes on, or drctl died" in text.render(found)
-    assert "still goes on" in markdown.render(found)
+    for render in (text.render, markdown.render):
+        assert "This run goes on, or drctl died" in render(found)
+        assert "This run goes on: its last event" in " ".join(render(replace(found, conducted=True)).split())
+        assert "No drctl carries this run on" in render(replace(found, conducted=False))
     assert stdlib_json.loads(json.render(found))["exit_code"] is None
 
 

@@ -116,6 +116,16 @@ def test_status_of_each_service() -> None:
     assert [row["service"] for row in json.loads(status_json([one, other]))] == ["acme", "zulu"]
 
 
+def test_a_run_that_nobody_conducts_is_not_said_to_go_on() -> None:
+    left = summarise(samples.still_going(), conducted=False)
+    text = status_text([left], width=0)
+    assert "last event  2026-11-23 01:32:44Z: NOBODY CONDUCTS IT since 2026-11-23 01:32:44Z: 6 of 13" in text
+    assert f"next        drctl resume {left.run_id}" in text
+    assert "ABANDONED" in runs_text([left], width=80)
+    assert json.loads(runs_json([left]))[0]["conducted"] is False
+    assert "GOES ON" in runs_text([summarise(samples.still_going(), conducted=True)], width=80)
+
+
 @pytest.mark.parametrize("width", [60, 80])
 def test_status_fits(all_runs: list[Summary], width: int) -> None:
     assert max(len(line) for line in status_text(all_runs, width=width).splitlines()) <= width
