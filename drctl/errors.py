@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     NEEDS_A_PERSON = 6
     NO_GO = 7
     ABORTED = 8
+    EVIDENCE_BROKEN = 9
     BUG = 70
     INTERRUPTED = 130
     TERMINATED = 143
@@ -41,6 +42,7 @@ _MEANINGS: dict[ExitCode, str] = {
     ExitCode.NEEDS_A_PERSON: "in doubt, or waiting for a person",
     ExitCode.NO_GO: "the preconditions say no-go: nothing was changed",
     ExitCode.ABORTED: "aborted by the operator",
+    ExitCode.EVIDENCE_BROKEN: "the evidence does not hold: it was changed, cut or not signed by whom it should be",
     ExitCode.BUG: "a bug in drctl",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C; the run can be resumed",
     ExitCode.TERMINATED: "stopped by SIGTERM; the run can be resumed",

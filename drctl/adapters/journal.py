@@ -76,10 +76,16 @@ def body_of(text: str) -> Body:
     return from_json(_KINDS[data["type"]], data)
 
 
+def chained(*, run_id: str, sequence: int, at: str, body: str, previous: str) -> bytes:
+    """The text that an event's sha256 is over, on one line; ``body`` is its JSON."""
+    row = canonical({"run_id": run_id, "sequence": sequence, "at": at, "body": json.loads(body), "previous": previous})
+    return row.encode("utf-8", "surrogatepass")
+
+
 def digest_of(*, run_id: str, sequence: int, at: str, body: str, previous: str) -> str:
     """The sha256 that an event must carry; ``body`` is its canonical JSON."""
-    row = canonical({"run_id": run_id, "sequence": sequence, "at": at, "body": json.loads(body), "previous": previous})
-    return hashlib.sha256(row.encode("utf-8", "surrogatepass")).hexdigest()
+    line = chained(run_id=run_id, sequence=sequence, at=at, body=body, previous=previous)
+    return hashlib.sha256(line).hexdigest()
 
 
 def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
@@ -216,6 +222,12 @@ class JournalFile:
                 )
             previous, expected = sha256, expected + 1
             yield self._event(run_id, (sequence, at, body, told, sha256))
+
+    def lines(self, run_id: str) -> Iterator[bytes]:
+        """The run's events in order, each as the text that its sha256 is over; ``events`` is what checks them."""
+        rows = self._query("SELECT sequence, at, body, previous FROM events WHERE run_id=? ORDER BY sequence", run_id)
+        for sequence, at, body, previous in rows:
+            yield chained(run_id=run_id, sequence=sequence, at=at, body=body, previous=previous)
 
     def _event(self, run_id: str, row: tuple[int, str, str, str, str]) -> Event:
         sequence, at, body, previous, sha256 = row

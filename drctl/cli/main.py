@@ -10,14 +10,14 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from drctl import __version__
-from drctl.cli import doctor, elsewhere, failover, init, lab, plan, records, resume, schema, show, validate
+from drctl.cli import doctor, elsewhere, evidence, failover, init, lab, plan, records, resume, schema, show, validate
 from drctl.cli.settings import Settings, state_directory
 from drctl.errors import DrctlError, ExitCode
 
 _EPILOG = (
     "Start here: drctl lab up, then drctl plan failover taskflow-demo. "
     "Exit codes: 0 done, 1 failed, 2 usage, 3 invalid document, 4 objective missed, 5 locked, "
-    "6 waits for a person, 7 no-go, 8 aborted."
+    "6 waits for a person, 7 no-go, 8 aborted, 9 the evidence does not hold."
 )
 
 app = typer.Typer(
@@ -53,6 +53,7 @@ def main(
 for _verb in (failover, resume, elsewhere, validate, plan, show, records, schema, doctor, init):
     _verb.register(app)
 app.add_typer(lab.app, name="lab")
+app.add_typer(evidence.app, name="evidence")
 
 
 def run() -> None:
