@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli import lab_backups
+from drctl.cli.lab_meant import Json, meant_lab, tell
 from drctl.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from drctl.lab import Lab
     from drctl.lab.status import Status
     from drctl.lab.topology import Settings
 
 app = typer.Typer(
-    help="A real lab on this machine: five hosts with ssh, PostgreSQL and backups.\n\nExample: drctl lab up",
+    help="A real lab on this machine: seven hosts with ssh, PostgreSQL and backups.\n\nExample: drctl lab up",
     no_args_is_help=True,
 )
 power = typer.Typer(
@@ -28,44 +28,16 @@ power = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(power, name="power")
+app.command("backup")(lab_backups.backup)
 
 HostOrSite = Annotated[str, typer.Argument(metavar="HOST|SITE", help="A host or a site of the lab.")]
 HostName = Annotated[str, typer.Argument(metavar="HOST", help="A host of the lab.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def _lab(*, make: bool = False) -> Lab:
-    """The lab that is meant. Without root, this same command goes on inside the lab's namespaces, if it has any.
-
-    ``make`` makes them when there are none, and ends them when the command has left no lab in them.
-    """
-    # Not at the top: `drctl --help` does not pay for the lab.
-    from drctl.lab import Lab
-    from drctl.lab.holder import Holder, is_outside
-
-    lab = Lab.from_environment()
-    holder = Holder(lab.settings)
-    if not is_outside() or not (make or holder.process):
-        return lab
-    if make:
-        holder.ensure()
-    try:
-        code = holder.run([sys.executable, "-m", "drctl", *sys.argv[1:]])
-    finally:
-        if make:
-            holder.end_if_empty()
-    raise typer.Exit(code)
 
 
 def _lab_settings() -> Settings:
     from drctl.lab.topology import Settings
 
     return Settings.from_environment()
-
-
-def _tell(line: str) -> None:
-    """Progress: for a person, so not on standard output."""
-    typer.echo(line, err=True)
 
 
 @app.command()
@@ -84,13 +56,13 @@ def up(
 
     if is_outside():
         require(_lab_settings().directory)
-    lab = _lab(make=True)
-    started = lab.up(inventory, _tell)
+    lab = meant_lab(make=True)
+    started = lab.up(inventory, tell)
     now = lab.status()
-    _tell("the lab is up" if started else "the lab is up already")
-    _tell(f"tier {now.tier}: {tiers.LACKS[now.tier]}")
+    tell("the lab is up" if started else "the lab is up already")
+    tell(f"tier {now.tier}: {tiers.LACKS[now.tier]}")
     if now.tier != tiers.ROOT:
-        _tell("its hosts are reached from inside: drctl lab run -- drctl failover ..., or drctl lab shell")
+        tell("its hosts are reached from inside: drctl lab run -- drctl failover ..., or drctl lab shell")
     typer.echo(now.inventory)
 
 
@@ -103,9 +75,9 @@ def down() -> None:
     from drctl.lab.holder import Holder
 
     settings = _lab_settings()
-    lab = _lab(make=settings.directory.exists() or Holder(settings).process is not None)
-    removed = lab.down(_tell)
-    _tell("the lab is down" if removed else "no lab is up: nothing to do")
+    lab = meant_lab(make=settings.directory.exists() or Holder(settings).process is not None)
+    removed = lab.down(tell)
+    tell("the lab is down" if removed else "no lab is up: nothing to do")
 
 
 @app.command()
@@ -114,7 +86,7 @@ def status(as_json: Json = False) -> None:
 
     Example: drctl lab status --json
     """
-    now = _lab().status()
+    now = meant_lab().status()
     typer.echo(json.dumps(asdict(now), indent=2) if as_json else _status_text(now))
 
 
@@ -149,7 +121,7 @@ def ssh(
     Example: drctl lab ssh azure-san sudo -n -H -u postgres psql -c 'select pg_is_in_recovery()'
     """
     words = command[1:] if command and command[0] == "--" else command or []
-    raise typer.Exit(subprocess.run(_lab().ssh_words(host, words), check=False).returncode)
+    raise typer.Exit(subprocess.run(meant_lab().ssh_words(host, words), check=False).returncode)
 
 
 @app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
@@ -158,7 +130,7 @@ def run(command: Annotated[list[str], typer.Argument(metavar="CMD...", help="Wha
 
     Example: drctl lab run -- drctl failover taskflow-demo --inventory inventories/lab.yml
     """
-    lab = _lab()
+    lab = meant_lab()
     lab.require_up()
     words = command[1:] if command[0] == "--" else command
     raise typer.Exit(_run(words))
@@ -170,7 +142,7 @@ def shell() -> None:
 
     Example: drctl lab shell
     """
-    _lab().require_up()
+    meant_lab().require_up()
     raise typer.Exit(_run([os.environ.get("SHELL") or "/bin/sh"]))
 
 
@@ -187,7 +159,7 @@ def power_off(name: HostOrSite) -> None:
 
     Example: drctl lab power off xneelo-jnb
     """
-    for host, was_on in _lab().power_off(name).items():
+    for host, was_on in meant_lab().power_off(name).items():
         typer.echo(f"{host}: power is off" + ("" if was_on else " already"))
 
 
@@ -197,7 +169,7 @@ def power_on(name: HostOrSite) -> None:
 
     Example: drctl lab power on xneelo-jnb
     """
-    for host, was_off in _lab().power_on(name).items():
+    for host, was_off in meant_lab().power_on(name).items():
         typer.echo(f"{host}: power is on" + (", ssh answers" if was_off else " already"))
 
 
@@ -207,7 +179,7 @@ def freeze(host: HostName) -> None:
 
     Example: drctl lab freeze xneelo-jnb
     """
-    typer.echo(f"{host}: frozen" + ("" if _lab().freeze(host) else " already"))
+    typer.echo(f"{host}: frozen" + ("" if meant_lab().freeze(host) else " already"))
 
 
 @app.command()
@@ -216,7 +188,7 @@ def thaw(host: HostName) -> None:
 
     Example: drctl lab thaw xneelo-jnb
     """
-    typer.echo(f"{host}: thawed" if _lab().thaw(host) else f"{host}: was not frozen")
+    typer.echo(f"{host}: thawed" if meant_lab().thaw(host) else f"{host}: was not frozen")
 
 
 @app.command()
@@ -229,7 +201,7 @@ def cut(
 
     Example: drctl lab cut xneelo-jnb azure-san
     """
-    for here, there in _lab().cut(one, other, one_way=one_way):
+    for here, there in meant_lab().cut(one, other, one_way=one_way):
         typer.echo(f"cut one way: from {here} to {there}" if one_way else f"cut: {here} and {there}")
 
 
@@ -243,12 +215,12 @@ def heal(
     Example: drctl lab heal xneelo-jnb azure-san
     """
     if one is None:
-        _lab().heal_all()
+        meant_lab().heal_all()
         typer.echo("healed: every link")
     elif other is None:
         raise typer.BadParameter("name both ends of the link, or none to heal all")
     else:
-        healed = _lab().heal(one, other)
+        healed = meant_lab().heal(one, other)
         typer.echo(f"healed: {one} and {other}" if healed else f"not cut: {one} and {other}")
 
 
@@ -260,7 +232,7 @@ def rate(
 
     Example: drctl lab rate cloudprox 20
     """
-    _lab().rate(host, mbit)
+    meant_lab().rate(host, mbit)
     typer.echo(f"{host}: {mbit:g} Mbit/s each way" if mbit else f"{host}: unlimited")
 
 
@@ -273,7 +245,7 @@ def latency(
 
     Example: drctl lab latency xneelo-jnb azure-san 20
     """
-    for one, other in _lab().latency(names, ms):
+    for one, other in meant_lab().latency(names, ms):
         typer.echo(f"{one} and {other}: {ms:g} ms more" if ms else f"{one} and {other}: nothing added")
 
 
@@ -283,7 +255,7 @@ def resize(host: HostName, size: Annotated[str, typer.Argument(metavar="SIZE", h
 
     Example: drctl lab resize azure-san standard
     """
-    changed = _lab().resize(host, size)
+    changed = meant_lab().resize(host, size)
     typer.echo(f"{host}: size is {size}" + (", rebooted" if changed else " already"))
 
 
@@ -297,9 +269,9 @@ def load(
 
     Example: drctl lab load --seconds 30 --rate 10 --background
     """
-    result = _lab().load(seconds=seconds, rate=rate, background=background)
+    result = meant_lab().load(seconds=seconds, rate=rate, background=background)
     if result is None:
-        _tell(f"the load runs for {seconds:g} s in the background")
+        tell(f"the load runs for {seconds:g} s in the background")
     else:
         typer.echo(f"asked {result.asked}, acknowledged {result.acknowledged}")
 
@@ -312,14 +284,14 @@ def inventory(
 
     Example: drctl lab inventory -o inventories/lab.yml
     """
-    text = _lab().inventory_text()
+    text = meant_lab().inventory_text()
     if output is None:
         typer.echo(text, nl=False)
         return
     from drctl.lab.inventory import write_inventory
 
     write_inventory(output, text)
-    _tell(f"written: {output}")
+    tell(f"written: {output}")
 
 
 @app.command()
@@ -330,7 +302,7 @@ def acknowledged(as_json: Json = False) -> None:
 
     Example: drctl lab acknowledged
     """
-    found = _lab().acknowledged()
+    found = meant_lab().acknowledged()
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=2))
     else:
@@ -349,7 +321,7 @@ def wait_backup(
 
     Example: drctl lab wait-backup --timeout 60
     """
-    _lab().wait_backup(within=timeout)
+    meant_lab().wait_backup(within=timeout)
     typer.echo("first full backup: done")
 
 

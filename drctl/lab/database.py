@@ -19,6 +19,8 @@ from drctl.lab.topology import (
     PGDATA,
     POSTGRESQL_BIN,
     REPOSITORY,
+    REPOSITORY_HOST,
+    REPOSITORY_HOSTS,
     SIZES,
     STANZA,
     Settings,
@@ -77,8 +79,12 @@ def _client(prefix: str, peer: str) -> str:
 
 
 def pgbackrest_configuration(host: str) -> str:
-    """pgbackrest.conf of a database host or of the repository, which lists both database hosts."""
-    peers = DATABASE_HOSTS if host == "cloudprox" else ("cloudprox",)
+    """pgbackrest.conf of a database host, or of a repository or a copy of it, which list both database hosts.
+
+    A database host may read any of them: ``pgbackrest --repo1-host=vault restore``.
+    """
+    is_repository = host in REPOSITORY_HOSTS
+    peers = DATABASE_HOSTS if is_repository else REPOSITORY_HOSTS
     text = (
         "[global]\nlog-level-console=warn\nlog-level-file=info\nlog-path=/var/log/pgbackrest\n"
         "lock-path=/run/lock/pgbackrest\nspool-path=/var/spool/pgbackrest\n"
@@ -90,14 +96,16 @@ def pgbackrest_configuration(host: str) -> str:
         f"tls-server-cert-file={_CERTIFICATES}/host.crt\ntls-server-key-file={_CERTIFICATES}/host.key\n"
     )
     text += "".join(f"tls-server-auth={peer}={STANZA}\n" for peer in peers)
-    if host == "cloudprox":
+    if is_repository:
+        # Nothing expires by itself after a backup: that is the nightly job's, and may be frozen.
+        text += "expire-auto=n\n"
         # Seven *days*: without the type, retention counts backups.
         text += f"repo1-path={REPOSITORY}\nrepo1-retention-full=7\nrepo1-retention-full-type=time\nstart-fast=y\n"
         text += f"\n[{STANZA}]\n"
         for number, peer in enumerate(DATABASE_HOSTS, start=1):
             text += _client(f"pg{number}", peer) + f"pg{number}-path={PGDATA}\n"
     else:
-        text += "archive-async=y\narchive-timeout=60\n" + _client("repo1", "cloudprox")
+        text += "archive-async=y\narchive-timeout=60\n" + _client("repo1", REPOSITORY_HOST)
         text += f"\n[{STANZA}]\npg1-path={PGDATA}\n"
     return text
 
@@ -173,9 +181,10 @@ def create_stanza(repository: Host, primary: Host) -> None:
 
 
 def start_first_backup(repository: Host) -> None:
-    """Start the first full backup on the repository host; its exit code will be in a file there."""
+    """Start the first full backup and its replication on the repository host; an exit code will be in a file there."""
     script = (
-        f"pgbackrest --stanza={STANZA} --type=full --log-level-console=info backup; code=$?; "
+        f"pgbackrest --stanza={STANZA} --type=full --log-level-console=info backup && "
+        "/opt/taskflow/bin/replicate-backups; code=$?; "
         f"echo $code >{BACKUP_CODE}.new; mv {BACKUP_CODE}.new {BACKUP_CODE}"
     )
     repository.start(["sh", "-c", script], user="postgres", log=BACKUP_LOG)
@@ -184,14 +193,14 @@ def start_first_backup(repository: Host) -> None:
 def first_backup_code(settings: Settings) -> int | None:
     """The first backup's exit code; None while it runs."""
     try:
-        return int(settings.disk("cloudprox", BACKUP_CODE).read_text())
+        return int(settings.disk(REPOSITORY_HOST, BACKUP_CODE).read_text())
     except (FileNotFoundError, ValueError):
         return None
 
 
 def first_backup_log(settings: Settings) -> Path:
     """What the first backup said."""
-    return settings.disk("cloudprox", BACKUP_LOG)
+    return settings.disk(REPOSITORY_HOST, BACKUP_LOG)
 
 
 @dataclass(frozen=True)

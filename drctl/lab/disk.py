@@ -14,7 +14,7 @@ from pathlib import Path
 
 from drctl.errors import LabError
 from drctl.lab import ssh, tiers
-from drctl.lab.topology import HOSTS, LOGIN_USER, SIZES, HostSpec, Settings
+from drctl.lab.topology import HOSTS, LOGIN_USER, REPOSITORY_HOST, SIZES, HostSpec, Settings
 
 # What the machine keeps in these places is its own affair: a host starts with its own, empty ones.
 _HIDDEN = ("ssh", "sudoers.d", "postgresql", "haproxy", "pgbackrest", "profile.d", "ssl/private", "apt")
@@ -22,6 +22,9 @@ _SHIPPED = {  # file below files/host: (place on the host, hosts)
     "init.sh": ("/opt/lab/bin/init", tuple(HOSTS)),
     "database.sh": ("/opt/taskflow/bin/database", ("xneelo-jnb", "azure-san")),
     "app.py": ("/opt/taskflow/bin/app", ("edge",)),
+    "backups.py": ("/opt/taskflow/bin/backups", (REPOSITORY_HOST,)),
+    "nightly-backup.sh": ("/opt/taskflow/bin/nightly-backup", (REPOSITORY_HOST,)),
+    "replicate-backups.sh": ("/opt/taskflow/bin/replicate-backups", (REPOSITORY_HOST,)),
     "repoint.py": ("/opt/taskflow/bin/repoint", ("edge",)),
     "heartbeat.py": ("/opt/taskflow/bin/heartbeat", ("operator",)),
 }
@@ -102,6 +105,11 @@ class Disk:
     def write_for_postgres(self, path: str, text: str, mode: int = 0o600) -> None:
         """Write a file that belongs to the host's postgres."""
         self.write(path, text, mode=mode, owner=self._postgres)
+
+    def own_by_postgres(self, path: str, mode: int) -> None:
+        """Give a directory of the host to its postgres."""
+        os.chown(self.path(path), *self._postgres)
+        self.path(path).chmod(mode)
 
     def write_for_taskflow(self, path: str, text: str, mode: int = 0o600) -> None:
         """Write a file that belongs to the host's taskflow, who runs the application and the monitor."""

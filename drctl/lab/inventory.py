@@ -13,6 +13,7 @@ from drctl.lab import ssh, tiers
 from drctl.lab.edge import health_url
 from drctl.lab.topology import (
     ACKNOWLEDGED_LOG,
+    COPIES,
     DATABASE,
     HOSTS,
     INITIAL_PRIMARY,
@@ -21,6 +22,7 @@ from drctl.lab.topology import (
     PGDATA,
     POSTGRESQL_BIN,
     REPOSITORY,
+    REPOSITORY_HOST,
     SITES,
     SIZES,
     STANZA,
@@ -35,6 +37,10 @@ _HEADER = "# Made by `drctl lab up`, which overwrites it. Everything in it is re
 def lab_command(settings: Settings, *words: str) -> list[str]:
     """The words that call this very drctl for this very lab, from any directory."""
     return ["env", *settings.environment_words(), sys.executable, "-m", "drctl", "lab", *words]
+
+
+def _backup(location: str, host: str) -> dict[str, str]:
+    return {"location": location, "host": host, "kind": "pgbackrest", "stanza": STANZA}
 
 
 def inventory(settings: Settings, system_identifier: str) -> dict[str, Any]:
@@ -68,7 +74,8 @@ def inventory(settings: Settings, system_identifier: str) -> dict[str, Any]:
                 "roles": {
                     "primary": primary,
                     "standby": standby,
-                    "backup": "cloudprox",
+                    "backup": REPOSITORY_HOST,
+                    "backup_copy": list(COPIES.values()),
                     "app": "edge",
                     "monitor": "operator",
                     "witness": ["edge", "cloudprox"],
@@ -101,10 +108,16 @@ def inventory(settings: Settings, system_identifier: str) -> dict[str, Any]:
                     "enable_database": ["/opt/taskflow/bin/database", "enable"],
                     "start_database": ["/opt/taskflow/bin/database", "start"],
                     "stop_database": ["/opt/taskflow/bin/database", "stop"],
+                    # On the role backup: the nightly job, expiry and replication.
+                    "freeze_backups": ["/opt/taskflow/bin/backups", "freeze"],
+                    "unfreeze_backups": ["/opt/taskflow/bin/backups", "unfreeze"],
+                    "backups_frozen": ["/opt/taskflow/bin/backups", "status"],
+                    "replicate_backups": ["/opt/taskflow/bin/replicate-backups"],
                     "acknowledged": lab_command(settings, "acknowledged"),
                 },
                 "backups": [
-                    {"location": "cloudprox", "host": "cloudprox", "kind": "pgbackrest", "stanza": STANZA},
+                    _backup(REPOSITORY_HOST, REPOSITORY_HOST),
+                    *({**_backup(location, host), "replica_of": REPOSITORY_HOST} for location, host in COPIES.items()),
                 ],
             }
         },

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drctl.errors import LabError, UsageError
-from drctl.lab import acknowledged, database, edge, inventory, lifecycle, ssh, status
+from drctl.lab import acknowledged, backups, database, edge, inventory, lifecycle, ssh, status
 from drctl.lab.commands import Progress, silent, wait_until
 from drctl.lab.disk import Accounts, Disk
 from drctl.lab.host import Host
 from drctl.lab.latency import Latency
 from drctl.lab.network import Network
 from drctl.lab.state import read_state
-from drctl.lab.topology import DATABASE_HOSTS, HOSTS, SIZES, Settings, host_of, hosts_of
+from drctl.lab.topology import DATABASE_HOSTS, HOSTS, REPOSITORY_HOST, SIZES, Settings, host_of, hosts_of
 
 
 @dataclass(frozen=True)
@@ -194,8 +194,8 @@ class Lab:
         return acknowledged.compare_with_primary(self.settings)
 
     def wait_backup(self, *, within: float = 120.0) -> None:
-        """Wait for the first full backup. Raises LabError when it failed or is not done within so many seconds."""
-        repository = self.host("cloudprox")
+        """Wait for the first full backup and its replication; ``within`` is in seconds. Raises LabError otherwise."""
+        repository = self.host(REPOSITORY_HOST)
 
         def ended() -> bool:
             return database.first_backup_code(self.settings) is not None or not repository.is_on
@@ -207,6 +207,10 @@ class Lab:
             log = database.first_backup_log(self.settings)
             said = log.read_text(errors="replace").strip()[-600:] if log.exists() else ""
             raise LabError(f"the first full backup {what}: {said or 'it said nothing'}", where=str(log))
+
+    def backup(self) -> str:
+        """Run the nightly job now; what it said. Raises LabError when it failed, or refused to begin."""
+        return backups.run_nightly(self.host(REPOSITORY_HOST))
 
     # -- ways in --
 

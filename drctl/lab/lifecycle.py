@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from drctl.errors import LabError
-from drctl.lab import database, edge, ssh
+from drctl.lab import backups, database, edge, ssh
 from drctl.lab.commands import Progress, wait_until
 from drctl.lab.disk import Accounts, Disk, copy_boot_scripts
 from drctl.lab.groups import groups_of
@@ -120,11 +120,13 @@ def _write_disks(settings: Settings, pool: ThreadPoolExecutor) -> database.Passw
         disk.make_directories()
     certificates = pool.submit(database.make_certificates, settings)
     ssh.make_keys(settings)
+    backups.make_key(settings)
     certificates.result()
     for disk in disks:
         disk.write_system()
         if disk.spec.name in PGBACKREST_HOSTS:
             database.write_pgbackrest(disk)
+        backups.write_replication(disk)
         if disk.spec.name in DATABASE_HOSTS:
             database.write_postgresql(disk, passwords)
         if disk.spec.name == "edge":

@@ -27,6 +27,7 @@ PROGRAMS = {
     "pgbackrest": "pgbackrest",
     "nft": "nftables",
     "haproxy": "haproxy",
+    "rsync": "rsync",
     "sudo": "sudo",
     "ip": "iproute2",
     "tc": "iproute2",

@@ -25,7 +25,8 @@ def host_key_path(settings: Settings, host: str) -> Path:
     return settings.disk(host, "/etc/ssh/ssh_host_ed25519_key")
 
 
-def _new_key(path: Path, comment: str) -> None:
+def new_key(path: Path, comment: str) -> None:
+    """Make a pair of keys without a passphrase."""
     path.parent.mkdir(parents=True, exist_ok=True)
     run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)],
@@ -35,12 +36,11 @@ def _new_key(path: Path, comment: str) -> None:
 
 def make_keys(settings: Settings) -> None:
     """Make the operator's key and every host's own, and the two files that ssh reads. The disks must be there."""
-    _new_key(key_path(settings), f"operator@{settings.name}")
+    new_key(key_path(settings), f"operator@{settings.name}")
     known = []
     for host in HOSTS:
-        _new_key(host_key_path(settings, host), host)
-        public = " ".join(host_key_path(settings, host).with_suffix(".pub").read_text().split()[:2])
-        known.append(f"{host},{settings.address(host)} {public}\n")
+        new_key(host_key_path(settings, host), host)
+        known.append(known_hosts_line(settings, host))
     known_hosts = settings.directory / "known_hosts"
     write_atomically(known_hosts, "".join(known))
     sections = [f"Host {host} {settings.address(host)}\n    HostName {settings.address(host)}\n" for host in HOSTS]
@@ -53,6 +53,12 @@ def make_keys(settings: Settings) -> None:
         "    StrictHostKeyChecking yes\n    UpdateHostKeys no\n    PasswordAuthentication no\n"
         "    ConnectTimeout 5\n    ServerAliveInterval 5\n    ServerAliveCountMax 3\n    LogLevel ERROR\n",
     )
+
+
+def known_hosts_line(settings: Settings, host: str) -> str:
+    """A host's public key, as a file of known hosts has it."""
+    public = " ".join(host_key_path(settings, host).with_suffix(".pub").read_text().split()[:2])
+    return f"{host},{settings.address(host)} {public}\n"
 
 
 def ssh_words(settings: Settings, host: str, *options: str) -> list[str]:

@@ -58,7 +58,9 @@ SITES: dict[str, Site] = {
         Site("xneelo-jnb", "Xneelo", "Johannesburg", "datacentre"),
         Site("azure-san", "Microsoft Azure", "Johannesburg", "cloud"),
         Site("teraco-cpt", "Teraco", "Cape Town", "datacentre"),
+        Site("teraco-dbn", "Teraco", "Durban", "datacentre"),
         Site("cloudprox", "CloudProx", "Johannesburg", "backup"),
+        Site("offline-store", "TaskFlow", "Johannesburg", "physical"),
         Site("operator", "TaskFlow", "Johannesburg", "office"),
     )
 }
@@ -90,11 +92,17 @@ HOSTS: dict[str, HostSpec] = {
         HostSpec("xneelo-jnb", "xneelo-jnb", 1, 11, "database", "standard", ("sshd", "pgbackrest", "postgresql")),
         HostSpec("azure-san", "azure-san", 2, 12, "database", "micro", ("sshd", "pgbackrest", "postgresql")),
         HostSpec("cloudprox", "cloudprox", 3, 13, "backup", "standard", ("sshd", "pgbackrest")),
+        HostSpec("teraco-dbn", "teraco-dbn", 5, 15, "backup", "standard", ("sshd", "pgbackrest")),
+        HostSpec("vault", "offline-store", 6, 16, "backup", "standard", ("sshd", "pgbackrest")),
     )
 }
 
 DATABASE_HOSTS = ("xneelo-jnb", "azure-san")
-PGBACKREST_HOSTS = (*DATABASE_HOSTS, "cloudprox")
+REPOSITORY_HOST = "cloudprox"
+# Where copies of its repository are kept: location and host.
+COPIES = {"teraco-dbn": "teraco-dbn", "offline-store": "vault"}
+REPOSITORY_HOSTS = (REPOSITORY_HOST, *COPIES.values())
+PGBACKREST_HOSTS = (*DATABASE_HOSTS, *REPOSITORY_HOSTS)
 INITIAL_PRIMARY, INITIAL_STANDBY = DATABASE_HOSTS
 
 

@@ -111,6 +111,8 @@ class Backup(Written):
     """Its name there."""
     offline: Flag = False
     """It cannot be reached over the network."""
+    replica_of: Slug | None = None
+    """The location that this one is a copy of; none for what the backup itself writes."""
 
 
 class Service(Written):

@@ -78,6 +78,30 @@ def _references(inventory: Inventory, service: Service, path: Path, places: Plac
         elif backup.location in inventory.sites and inventory.hosts[backup.host].site != backup.location:
             site = inventory.hosts[backup.host].site
             yield places.problem((*where, "host"), f"{backup.host} stands at {site}, not at {backup.location}")
+    yield from _replicas(service, path, places)
+
+
+def _replicas(service: Service, path: Path, places: Places) -> Iterator[Diagnostic]:
+    """A copy is a copy of something: of a location of the same service, and at last of one that is no copy."""
+    source_of = {backup.location: backup.replica_of for backup in service.backups}
+    for number, backup in enumerate(service.backups):
+        if backup.replica_of is None:
+            continue
+        where: Path = (*path, "backups", number, "replica_of")
+        if backup.replica_of not in source_of:
+            yield _unknown("backup location", backup.replica_of, source_of, where, places)
+            continue
+        passed = [backup.location]
+        at: str | None = backup.replica_of
+        while at is not None and at not in passed:
+            passed.append(at)
+            at = source_of.get(at)
+        if at == backup.location:
+            yield places.problem(
+                where,
+                f"goes round in a circle: {' is a copy of '.join([*passed, at])}",
+                hint="the location that the backup itself writes is a copy of none",
+            )
 
 
 def _residency(inventory: Inventory, service: Service, path: Path, places: Places) -> Iterator[Diagnostic]:

@@ -28,7 +28,7 @@ def test_the_inventory_is_plain_yaml_with_every_word_in_it_a_string() -> None:
     assert document["hosts"]["azure-san"]["address"] == "10.90.2.12"
     assert service["vars"]["system_identifier"] == "7123"
     assert service["commands"]["power_off_primary"][-3:] == ["power", "off", "xneelo-jnb"]
-    assert set(service["roles"]) == {"primary", "standby", "backup", "app", "monitor", "witness"}
+    assert set(service["roles"]) == {"primary", "standby", "backup", "backup_copy", "app", "monitor", "witness"}
     assert all(site["country"] == "ZA" for site in document["sites"].values())
 
 
