@@ -12,7 +12,7 @@ import typer
 
 from drctl import __version__
 from drctl.cli.schema import write_file
-from drctl.cli.settings import pairs
+from drctl.cli.settings import pairs, this_program
 from drctl.errors import ExitCode
 from drctl.model.plan import Mode
 
@@ -140,6 +140,8 @@ def _made(
     raise_on_problems(problems)
     if written is None or world is None:  # pragma: no cover - absent only when there are errors, which were raised
         raise AssertionError("a document without an error is missing")
-    made = build_plan(written, world, service=service, inputs=inputs, mode=mode, version=version)
+    made = build_plan(
+        written, world, service=service, inputs=inputs, mode=mode, version=version, program=this_program()
+    )
     warnings = bound_problems(made, written, severity=Severity.WARNING)
     return made, world.value, [*problems, *warnings]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +62,12 @@ def operator() -> str:
     except (KeyError, OSError):
         name = str(os.getuid())
     return f"{name}@{controller()}"
+
+
+def this_program() -> str:
+    """The path of this drctl, for a step that calls it: the script beside the interpreter that runs now."""
+    beside = Path(sys.executable).with_name("drctl")
+    return str(beside) if beside.exists() else str(Path(sys.argv[0]).absolute())
 
 
 def pairs(option: str, given: list[str]) -> dict[str, str]:

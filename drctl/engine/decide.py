@@ -8,14 +8,14 @@ an idempotent step again, then by a person (law 3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from drctl.engine.state import RunState, Target, TargetState, targets_of, tolerated
 from drctl.engine.values import fill, number_of
 from drctl.model.events import Act, Ended, Outcome, PersonAsked, Question
-from drctl.model.plan import STRICTEST_FIRST, Approval, Manual, Mode, OnFailure, Section, Stage, Step
+from drctl.model.plan import STRICTEST_FIRST, Approval, Manual, Mode, OnFailure, Round, Section, Stage, Step
 from drctl.model.units import format_duration
 
 IDEMPOTENT_RUNS = 3  # an idempotent step in doubt is run this often before a person is asked
@@ -80,13 +80,19 @@ def decide(state: RunState, now: datetime) -> tuple[Decision, ...]:
 def _preconditions(state: RunState, now: datetime) -> tuple[Decision, ...]:
     if state.abort or state.given_up:
         return (_BUSY,) if state.in_flight else ()
+    if state.fallen_back:
+        return ()
     found = _section(state, Section.PRECONDITIONS, now, go_on_after_failure=True)
     if found:
         return found
     said_no = [s for s in state.the_plan.steps(Section.PRECONDITIONS) if failed(state, s)]
-    if said_no:
+    if not said_no:
+        return ()
+    other_way = state.the_plan.steps(Section.FALLBACK) and all(s.on_failure is OnFailure.FALLBACK for s in said_no)
+    if state.mode is Mode.CHECK or not other_way:
         return (Finish(ended=Ended.NO_GO, why=", ".join(s.id for s in said_no)),)
-    return ()
+    # Every no is one that the runbook has another way for: this one cannot go on, and its fallback may.
+    return _after_failure(state, said_no[0], others=said_no[1:])
 
 
 def _steps(state: RunState, now: datetime) -> tuple[Decision, ...]:
@@ -111,8 +117,8 @@ def _always(state: RunState, now: datetime) -> tuple[Decision, ...]:
 def _finish(state: RunState) -> Finish:
     if state.abort:
         return Finish(ended=Ended.ABORTED, why=state.abort)
-    left_behind = Section.STEPS if state.fallen_back and not state.rolling_back else None
-    stages = [stage for stage in state.the_plan.stages if stage.section is not left_behind]
+    left_behind = _BEFORE_THE_FALLBACK if state.fallen_back and not state.rolling_back else ()
+    stages = [stage for stage in state.the_plan.stages if stage.section not in left_behind]
     broken = [s.id for stage in stages for s in stage.steps if failed(state, s)]
     if broken or state.rolling_back:
         why = ", ".join(broken) or "it was rolled back"
@@ -127,6 +133,7 @@ def failed(state: RunState, step: Step) -> bool:
 
 
 _BUSY = Later(at=datetime.max)
+_BEFORE_THE_FALLBACK = (Section.PRECONDITIONS, Section.STEPS)
 
 
 def _section(state: RunState, section: Section, now: datetime, *, go_on_after_failure: bool) -> tuple[Decision, ...]:
@@ -151,24 +158,29 @@ def _concerns(state: RunState, step: Step) -> bool:
     return any(state.target(t).attempts > 0 for t in targets_of(undone))
 
 
-def _after_failure(state: RunState, step: Step) -> tuple[Decision, ...]:
-    """The stage is over and broken: abort goes to ``always``, all else is a question with a default answer."""
+def _after_failure(state: RunState, step: Step, others: Sequence[Step] = ()) -> tuple[Decision, ...]:
+    """The stage is over and broken: abort goes to ``always``, all else is a question with a default answer.
+
+    ``others`` are preconditions that said no as well. A precondition may be looked at again, and never left out.
+    """
     if step.on_failure is OnFailure.ABORT:
         return ()
     target = next(t for t in targets_of(step) if _broken(step, state.target(t)))
     known = state.target(target)
     facts = (known.detail, *(kept.tail[-2000:] for kept in (known.output, known.errors) if kept))
+    facts = (*facts, *(f"{name_of(state, other)}: no" for other in others))
     where = f" on {target.host}" if target.host else ""
+    is_gate = step in state.the_plan.steps(Section.PRECONDITIONS)
     answers = [
         "retry",
-        "skip",
+        *(["skip"] if not is_gate else []),
         *(["fallback"] if not state.fallen_back and state.the_plan.steps(Section.FALLBACK) else []),
-        *(["rollback"] if state.the_plan.steps(Section.ROLLBACK) else []),
+        *(["rollback"] if state.the_plan.steps(Section.ROLLBACK) and not is_gate else []),
         "pause",
         "abort",
     ]
     wanted = {OnFailure.PAUSE: "pause", OnFailure.FALLBACK: "fallback", OnFailure.ROLLBACK: "rollback"}
-    unattended = wanted.get(step.on_failure, "abort")
+    unattended = wanted.get(step.on_failure, "abort") if state.mode is not Mode.CHECK else "abort"
     question = PersonAsked(
         question=Question.FAILED,
         step=step.id,
@@ -234,6 +246,10 @@ def _target(state: RunState, step: Step, target: Target, known: TargetState, now
 
 def _left_out(state: RunState, step: Step, target: Target) -> Skip | None:
     """A step that is not for this run, and why; None when it is."""
+    if step.round is not None:
+        why = _out_of_round(state, step, step.round)
+        if why:
+            return Skip(target=target, who="drctl", why=why)
     if step.modes and state.mode not in step.modes:
         return Skip(target=target, who="drctl", why=f"only in the modes {', '.join(step.modes)}")
     for name, wanted in step.when:
@@ -246,6 +262,21 @@ def _left_out(state: RunState, step: Step, target: Target) -> Skip | None:
     if state.mode is Mode.CHECK and not step.read_only:
         return Skip(target=target, who="drctl", why="check mode runs read-only steps only", simulated=True)
     return None
+
+
+def _out_of_round(state: RunState, step: Step, mine: Round) -> str:
+    """Why a call's attempt is not made, or not gone on with; empty when it is.
+
+    The attempts stand one after the other, so those before this one are over.
+    """
+    broken = state.ended_round(step)
+    if broken is not None:
+        return f"attempt {mine.number} of {mine.of} ended when {broken.id} failed"
+    for number in range(1, mine.number):
+        first = next(s for s in state.the_plan.steps() if s.round == Round(of=mine.of, number=number))
+        if state.ended_round(first) is None:
+            return f"attempt {number} of {mine.of} has succeeded"
+    return ""
 
 
 def _manual(state: RunState, step: Step, action: Manual) -> PersonAsked:

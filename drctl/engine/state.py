@@ -141,6 +141,19 @@ class RunState:
             return True
         return any(s.proves == fact and self.holds(s) for s in self.the_plan.steps())
 
+    def ended_round(self, step: Step) -> Step | None:
+        """The step whose failure ended the round that this one belongs to; None while the round goes on.
+
+        A round that is the last one ends its run, as any other failure does.
+        """
+        beside = (s for s in self.the_plan.steps() if s.round is not None and s.round == step.round)
+        return next((s for s in beside if s.on_failure is OnFailure.NEXT and self._broke(s)), None)
+
+    def _broke(self, step: Step) -> bool:
+        known = (self.target(t) for t in targets_of(step))
+        unreached = step.on_unreachable is OnUnreachable.CONTINUE
+        return any(s.outcome is Outcome.FAILED and not (unreached and s.reason is Reason.UNREACHABLE) for s in known)
+
     def holds(self, step: Step) -> bool:
         """Whether what the step brings about is so on every host: it succeeded, or was found done already."""
         known = [self.target(t) for t in targets_of(step)]
@@ -159,6 +172,6 @@ def targets_of(step: Step) -> tuple[Target, ...]:
 
 def tolerated(step: Step, target: TargetState) -> bool:
     """Whether the runbook goes on in spite of this failure."""
-    if step.on_failure is OnFailure.CONTINUE:
+    if step.on_failure in (OnFailure.CONTINUE, OnFailure.NEXT):
         return True
     return target.reason is Reason.UNREACHABLE and step.on_unreachable is OnUnreachable.CONTINUE

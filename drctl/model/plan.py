@@ -41,6 +41,7 @@ class OnFailure(StrEnum):
     PAUSE = "pause"
     ROLLBACK = "rollback"
     FALLBACK = "fallback"
+    NEXT = "next"  # the rest of this round is left out, and the next round of the call begins
 
 
 STRICTEST_FIRST = (
@@ -49,6 +50,7 @@ STRICTEST_FIRST = (
     OnFailure.PAUSE,
     OnFailure.ROLLBACK,
     OnFailure.FALLBACK,
+    OnFailure.NEXT,
     OnFailure.CONTINUE,
 )
 """Of steps that fail side by side, the one that says the earliest of these decides: what lets the least happen."""
@@ -216,6 +218,14 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """Which of a call's attempts a step belongs to: ``number`` counts from 1, and ``of`` is the calling step's id."""
+
+    of: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step. It runs once for each endpoint; with none it runs on the operator's machine.
 
@@ -253,6 +263,7 @@ class Step:
     modes: tuple[Mode, ...] = ()  # the modes in which it runs; empty is all
     max_parallel: int | None = None  # how many hosts at once; None is all
     undoes: str | None = None  # in the rollback: the step that this one undoes
+    round: Round | None = None  # in a call that is tried several times
     digest: str = ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path as FilePath
 
@@ -13,7 +14,7 @@ from drctl.model.runbook import Runbook
 from drctl.plan.frames import FrameScopes
 from drctl.plan.hosts import HostWords
 from drctl.plan.inputs import resolve_inputs, some_value
-from drctl.plan.scope import Scope, built_in, variables
+from drctl.plan.scope import Scope, built_in, of_this_program, variables
 from drctl.plan.steps import StepMaker
 from drctl.read.diagnostics import Diagnostic, errors, in_order, quoted, raise_on_problems
 from drctl.read.document import Document
@@ -26,6 +27,14 @@ RunbookDocument = Document[Runbook]
 InventoryDocument = Document[Inventory]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Maker:
+    """The drctl that makes a plan."""
+
+    version: str = ""
+    program: str = "drctl"
+
+
 def build_plan(
     runbook: RunbookDocument,
     inventory: InventoryDocument,
@@ -34,15 +43,19 @@ def build_plan(
     inputs: Mapping[str, str] | None = None,
     mode: Mode = Mode.REAL,
     version: str,
+    program: str = "drctl",
 ) -> Plan:
     """The plan of that runbook for that service; equal documents and inputs make equal plans.
+
+    ``program`` is how a step of the plan calls drctl itself.
 
     Raises:
         DocumentError: when the two do not fit together; it holds all problems.
         UsageError: for a service or an input that is unknown, missing or not of its type; all of them at once.
     """
     values = resolve_inputs(runbook, inventory, service=service, inputs=inputs or {})
-    plan, problems = _make(runbook, inventory, service=service, inputs=values, mode=mode, version=version)
+    made_by = _Maker(version=version, program=program)
+    plan, problems = _make(runbook, inventory, service=service, inputs=values, mode=mode, made_by=made_by)
     raise_on_problems(problems, hint=f"drctl validate {runbook.file} --inventory {inventory.file} --service {service}")
     if plan is None:  # pragma: no cover - a plan is absent only when there are errors
         raise AssertionError("no plan and no problem")
@@ -62,7 +75,7 @@ def try_plan(
         name: Variable(name=name, text=service if declared.type == "service" else some_value(name, declared))
         for name, declared in runbook.value.inputs.items()
     }
-    return _make(runbook, inventory, service=service, inputs=values, mode=Mode.PLAN, version="")
+    return _make(runbook, inventory, service=service, inputs=values, mode=Mode.PLAN, made_by=_Maker())
 
 
 def missing_roles(runbook: RunbookDocument, inventory: InventoryDocument, *, service: str) -> list[str]:
@@ -92,11 +105,14 @@ def _make(
     service: str,
     inputs: Mapping[str, Variable],
     mode: Mode,
-    version: str,
+    made_by: _Maker,
 ) -> tuple[Plan | None, list[Diagnostic]]:
     world, chosen = inventory.value, inventory.value.services[service]
     root_scope = Scope(
-        built_in=built_in(world, runbook=runbook.value.runbook, service=service),
+        built_in={
+            **of_this_program(made_by.program, inventory.file),
+            **built_in(world, runbook=runbook.value.runbook, service=service),
+        },
         inputs={name: value for name, value in inputs.items() if name != "service"},
         service=variables(chosen.vars),
         hosts={name: variables(host.vars) for name, host in world.hosts.items()},
@@ -131,7 +147,7 @@ def _make(
         inputs=(*(inputs[name] for name in sorted(inputs)), *scopes.inputs),
         runbook_source=runbook.source,
         inventory_source=inventory.source,
-        drctl_version=version,
+        drctl_version=made_by.version,
         called_sources=_sources(makers, runbook),
     ), in_order(problems)
 

@@ -36,6 +36,7 @@ class FrameScopes:
         outer = self.of(parent)
         runbook = frame.document.value
         own = built_in(self._inventory, runbook=runbook.runbook, service=self._service)
+        own = {**self._root.built_in, **own}
         values: dict[str, Variable] = {}
         for name, declared in runbook.inputs.items():
             if name == "service":

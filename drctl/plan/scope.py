@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from drctl.model.inventory import Host, Inventory, SecretValue
 from drctl.model.plan import Variable
@@ -53,6 +54,12 @@ def built_in(inventory: Inventory, *, runbook: str, service: str) -> dict[str, V
         values[f"{prefix}_site"] = first.site
         values[f"{prefix}_addresses"] = " ".join(address_of(*host) for host in hosts)
     return {name: Variable(name=name, text=text) for name, text in values.items()}
+
+
+def of_this_program(program: str, inventory_file: str) -> dict[str, Variable]:
+    """``drctl`` and ``inventory``: this program and the file it was given, for a step that asks drctl itself."""
+    texts = {"drctl": program, "inventory": str(Path(inventory_file).absolute())}
+    return {name: Variable(name=name, text=text) for name, text in texts.items()}
 
 
 def variables(values: Mapping[str, str | SecretValue]) -> dict[str, Variable]:

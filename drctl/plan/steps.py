@@ -19,6 +19,7 @@ from drctl.model.plan import (
     Mode,
     Objectives,
     OnUnreachable,
+    Section,
     Shell,
     Step,
     Tcp,
@@ -131,6 +132,7 @@ class StepMaker:
             modes=tuple(Mode(mode) for mode in placed.modes() or ()) if placed.undoes is None else (),
             max_parallel=written.max_parallel,
             undoes=placed.undoes,
+            round=placed.frame.round if placed.section in (Section.STEPS, Section.FALLBACK) else None,
         )
 
     def _hosts(self, placed: Placed) -> list[str]:

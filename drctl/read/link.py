@@ -1,9 +1,9 @@
 """All the steps of a run in the order of time: a runbook's own, those of the runbooks it calls, and its fallback's.
 
 A called runbook's steps stand where the call stands, under its id: step ``stop`` of a runbook that the step ``move``
-calls is ``move/stop``. Its preconditions are read-only steps there, and its ``always`` goes to the run's. The
-fallback's steps are a section of their own, under the fallback's name. The undo of ``stop`` is ``stop.rollback``; the
-undos come in reverse.
+calls is ``move/stop``. A call with ``retry`` stands there as often as it may be tried: ``move/1/stop``. Its
+preconditions are read-only steps there, and its ``always`` goes to the run's. The fallback's steps are a section of
+their own, under the fallback's name. The undo of ``stop`` is ``stop.rollback``; the undos come in reverse.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from drctl.model.actions import CallText, FallbackText
-from drctl.model.plan import OnFailure, Section
+from drctl.model.plan import OnFailure, Round, Section
 from drctl.model.runbook import ParallelText, Runbook, StepText
 from drctl.read.document import Document
 from drctl.read.walk import Path, Placed, undo_step
@@ -30,6 +30,7 @@ class Frame:
     conditions: tuple[tuple[Frame, Path, Mapping[str, str]], ...] = ()  # the whens of the calls that led here
     modes: tuple[tuple[str, ...], ...] = ()  # the modes of the calls that led here
     on_failure: OnFailure = OnFailure.DEFAULT  # of its steps that do not say it themselves
+    round: Round | None = None  # when it is one attempt of several
 
     @property
     def fallback(self) -> FallbackText | None:
@@ -174,18 +175,23 @@ class _Linker:
         if document is None or section is Section.PRECONDITIONS:
             return  # the linter has told it
         own = ((frame, (*path, "when"), step.when),) if step.when else ()
-        callee = Frame(
-            document=document,
-            prefix=f"{frame.prefix}{step.id}/",
-            parent=frame,
-            call=(*path, "runbook"),
-            inputs=call.inputs,
-            conditions=(*frame.conditions, *own),
-            modes=(*frame.modes, *((tuple(step.modes),) if step.modes else ())),
-            on_failure=_runbook_failure(document.value, _failure(step.on_failure) or frame.on_failure),
-        )
-        self.straight(callee, section, section)
-        self.always(callee)
+        rounds = step.retry.attempts if step.retry is not None else 1
+        for number in range(1, rounds + 1):
+            otherwise = OnFailure.NEXT if number < rounds else _failure(step.on_failure) or frame.on_failure
+            called_as = f"{frame.prefix}{step.id}"
+            callee = Frame(
+                document=document,
+                prefix=f"{called_as}/{number}/" if rounds > 1 else f"{called_as}/",
+                parent=frame,
+                call=(*path, "runbook"),
+                inputs=call.inputs,
+                conditions=(*frame.conditions, *own),
+                modes=(*frame.modes, *((tuple(step.modes),) if step.modes else ())),
+                on_failure=_runbook_failure(document.value, otherwise),
+                round=Round(of=called_as, number=number) if rounds > 1 else frame.round,
+            )
+            self.straight(callee, section, section)
+            self.always(callee)
 
     def _stage(self, frame: Frame, entry: StepText | ParallelText, path: Path, section: Section, *, gate: bool) -> None:
         if isinstance(entry, ParallelText):

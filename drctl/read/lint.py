@@ -150,7 +150,7 @@ def _preconditions(placed: Placed, places: Places) -> Iterator[Diagnostic]:
 
 def _promises(placed: Placed, places: Places) -> Iterator[Diagnostic]:
     step, path = placed.step, placed.path
-    repeatable = placed.read_only or step.idempotent or placed.action in _MOVES
+    repeatable = placed.read_only or step.idempotent or placed.action in (*_MOVES, "runbook")
     if step.retry is not None and step.retry.attempts > 1 and not repeatable:
         yield places.problem(
             (*path, "retry"),

@@ -15,10 +15,11 @@ from drctl.read.suggest import did_you_mean, listed
 from drctl.read.template import mentions
 from drctl.read.walk import Path, placed_steps
 
+MAX_ROUNDS = 5
 MAX_CALLS = 5  # a chain that is longer is not understood at three in the morning
 
 # What a step that calls a runbook may say beside it; all else is said by the steps there.
-_BESIDE_A_CALL = frozenset({"id", "runbook", "when", "modes", "on_failure"})
+_BESIDE_A_CALL = frozenset({"id", "runbook", "when", "modes", "on_failure", "retry"})
 
 
 def named_runbooks(runbook: Runbook) -> list[tuple[Path, str]]:
@@ -36,6 +37,7 @@ def call_problems(document: Document[Runbook], steps: Sequence[Linked], complete
         if call is not None:
             yield from _beside(document, placed.step, placed.path)
             yield from _continued(document, placed.step, placed.path)
+            yield from _rounds(document, placed.step, placed.path)
             if placed.section is not Section.STEPS or "parallel" in placed.path:
                 where = "in parallel" if "parallel" in placed.path else f"in {placed.section.value}"
                 message = f"a runbook cannot be called {where}: only as a step of steps, one after the other"
@@ -79,6 +81,18 @@ def _continued(document: Document[Runbook], step: StepText, path: Path) -> Itera
         yield document.places.problem(
             (*path, "on_failure"), message, hint="say it of those steps in the called runbook that may fail"
         )
+
+
+def _rounds(document: Document[Runbook], step: StepText, path: Path) -> Iterator[Diagnostic]:
+    """Each attempt is steps of its own in the plan, so there are few of them, and nothing is waited for between."""
+    if step.retry is None:
+        return
+    for word in sorted(step.retry.model_fields_set - {"attempts"}):
+        message = "has no meaning beside runbook: its attempts follow each other at once"
+        yield document.places.problem((*path, "retry", word), message, key=True)
+    if step.retry.attempts > MAX_ROUNDS:
+        message = f"a runbook is called {MAX_ROUNDS} times at most: every attempt is in the plan, step by step"
+        yield document.places.problem((*path, "retry", "attempts"), message)
 
 
 def _inputs(

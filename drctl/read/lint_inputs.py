@@ -11,7 +11,7 @@ from drctl.model.units import parse_duration, parse_instant
 from drctl.read.diagnostics import Diagnostic, quoted
 from drctl.read.document import Document
 
-BUILT_IN = frozenset({"service", "runbook"})
+BUILT_IN = frozenset({"service", "runbook", "drctl", "inventory"})
 
 
 def input_text(kind: str, text: str) -> str:

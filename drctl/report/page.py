@@ -49,6 +49,7 @@ _ON_FAILURE = {
     OnFailure.PAUSE: "stop here until whoever leads the recovery has decided",
     OnFailure.ROLLBACK: "go to the section “Rollback”",
     OnFailure.FALLBACK: "go to the section “Fallback”",
+    OnFailure.NEXT: "leave out the rest of this attempt, and begin the next one",
 }
 
 
@@ -273,7 +274,7 @@ def _verify(step: Step, verify: Verify, known: _Known) -> Iterator[str]:
 
 def _failing(step: Step, section: Section, known: _Known) -> str:
     undo = known.numbers.get(f"{step.id}.rollback")
-    if section is Section.PRECONDITIONS and step.on_failure is not OnFailure.CONTINUE:
+    if section is Section.PRECONDITIONS and step.on_failure not in (OnFailure.CONTINUE, OnFailure.FALLBACK):
         said = "no-go: stop, nothing was changed"
     elif section in (Section.ALWAYS, Section.ROLLBACK):
         said = "note it, and go on with the next one"

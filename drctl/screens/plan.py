@@ -255,7 +255,7 @@ def _kind(step: Step) -> str:
 
 def _failing(step: Step, section: Section) -> str:
     """What becomes of the run when the step fails: a precondition that does not hold is a no-go."""
-    if section is Section.PRECONDITIONS and step.on_failure is not OnFailure.CONTINUE:
+    if section is Section.PRECONDITIONS and step.on_failure not in (OnFailure.CONTINUE, OnFailure.FALLBACK):
         said = "on failure: no-go, and nothing was changed"
     elif section is Section.ALWAYS:
         said = "on failure: the other steps of always go on"
@@ -273,6 +273,7 @@ _ON_FAILURE = {
     OnFailure.PAUSE: "a person decides, and without one the run pauses",
     OnFailure.ROLLBACK: "a person decides, and without one what was begun is undone",
     OnFailure.FALLBACK: "a person decides, and without one the fallback takes over",
+    OnFailure.NEXT: "the rest of this attempt is left out, and the next one begins",
 }
 
 

@@ -19,6 +19,7 @@ from drctl.model.plan import (
     OnUnreachable,
     Plan,
     Retry,
+    Round,
     Section,
     Shell,
     Stage,
@@ -116,7 +117,9 @@ def _on_hosts(made: Step, hosts: list[str]) -> Step:
 
 def _on_failure(section: Section) -> list[OnFailure]:
     if section is Section.STEPS:
-        return list(OnFailure)
+        return [word for word in OnFailure if word is not OnFailure.NEXT]
+    if section is Section.PRECONDITIONS:
+        return [OnFailure.DEFAULT, OnFailure.CONTINUE, OnFailure.FALLBACK]
     if section is Section.FALLBACK:
         return [OnFailure.DEFAULT, OnFailure.ABORT, OnFailure.CONTINUE, OnFailure.PAUSE]
     return [OnFailure.DEFAULT, OnFailure.CONTINUE]
@@ -138,6 +141,8 @@ def runs(draw: st.DrawFn) -> Run:
 
     section(Section.PRECONDITIONS, 2)
     section(Section.STEPS, 4, 1)
+    if draw(st.integers(0, 2)) == 0:
+        stages = _in_rounds(stages, draw)
     section(Section.FALLBACK, 2)
     for undone in reversed([s for stage in stages if stage.section is Section.STEPS for s in stage.steps]):
         if draw(st.integers(0, 2)) == 0:
@@ -155,6 +160,26 @@ def runs(draw: st.DrawFn) -> Run:
         last_first=draw(st.booleans()),
         sent_in=_signals(draw),
     )
+
+
+def _in_rounds(stages: list[Stage], draw: st.DrawFn) -> list[Stage]:
+    """The steps as two or three attempts of one call, of which the last fails as any step does."""
+    from dataclasses import replace
+
+    steps_ = [stage for stage in stages if stage.section is Section.STEPS]
+    cuts = sorted(draw(st.lists(st.integers(1, len(steps_)), min_size=1, max_size=2, unique=True)))
+    numbers = {stage: 1 + sum(1 for cut in cuts if n >= cut) for n, stage in enumerate(steps_)}
+    last = max(numbers.values())
+
+    def placed(one: Step, number: int) -> Step:
+        goes_on = one.on_failure is OnFailure.DEFAULT and number < last
+        word = OnFailure.NEXT if goes_on else one.on_failure
+        return replace(one, round=Round(of="call", number=number), on_failure=word)
+
+    return [
+        replace(stage, steps=tuple(placed(one, numbers[stage]) for one in stage.steps)) if stage in numbers else stage
+        for stage in stages
+    ]
 
 
 def _undo(undone: Step, draw: st.DrawFn) -> Drawn:

@@ -18,7 +18,7 @@ from drctl.model.events import (
     Reason,
     RunEnded,
 )
-from drctl.model.plan import Http, Mode, Section, Step
+from drctl.model.plan import Http, Mode, OnFailure, Section, Step
 from tests.properties.grammar import FACT
 from tests.support.faults import Effect, Run
 
@@ -35,6 +35,7 @@ def judge(run: Run, state: RunState) -> None:
     nothing_needing_proof_goes_ahead_without(run)
     the_sections_keep_their_turns(run, state)
     a_no_is_a_no_go(run, state)
+    attempts_follow_each_other(run, state)
     always_runs(run, state)
     undos_go_backwards(run)
 
@@ -131,7 +132,8 @@ def the_sections_keep_their_turns(run: Run, state: RunState) -> None:
         if not isinstance(event.body, AttemptStarted):
             continue
         section, number = stage_of[event.body.step]
-        assert number >= latest.get(section, 0), f"{event.body.step} comes after its turn"
+        again = section is Section.PRECONDITIONS  # a person may have it looked at once more, after all of them
+        assert again or number >= latest.get(section, 0), f"{event.body.step} comes after its turn"
         latest[section] = number
         assert section is not Section.STEPS or not begun & {Section.ROLLBACK, Section.FALLBACK, Section.ALWAYS}
         assert section is not Section.PRECONDITIONS or not begun - {Section.PRECONDITIONS}
@@ -140,11 +142,33 @@ def the_sections_keep_their_turns(run: Run, state: RunState) -> None:
 
 
 def a_no_is_a_no_go(run: Run, state: RunState) -> None:
-    """After a precondition said no, and the runbook does not bear it, nothing else begins."""
-    if any(failed(state, step) for step in run.plan.steps(Section.PRECONDITIONS)):
-        assert state.ended in (Ended.NO_GO, Ended.ABORTED)
+    """After a precondition said no, and the runbook does not bear it, nothing begins but what it falls back on."""
+    said_no = [step for step in run.plan.steps(Section.PRECONDITIONS) if failed(state, step)]
+    if said_no:
+        other_way = run.plan.steps(Section.FALLBACK) and all(s.on_failure is OnFailure.FALLBACK for s in said_no)
+        if state.fallen_back:
+            assert other_way, "it fell back after a no that has no other way"
+        else:
+            assert state.ended in (Ended.NO_GO, Ended.ABORTED)
         begun = {run.plan.step(e.body.step).id for e in run.events if isinstance(e.body, AttemptStarted)}
         assert not begun & {s.id for s in run.plan.steps(Section.STEPS)}, "a step began after a no"
+
+
+def attempts_follow_each_other(run: Run, state: RunState) -> None:
+    """The next attempt of a call begins only after one was given up, and then nothing of that one begins any more."""
+    last_stage = {s.id: number for number, stage in enumerate(run.plan.stages) for s in stage.steps}
+    for number, event in enumerate(run.events):
+        if not isinstance(event.body, AttemptStarted):
+            continue
+        begun = run.plan.step(event.body.step)
+        if begun.round is None:
+            continue
+        known = fold_all(run.events[:number])
+        ended = known.ended_round(begun)
+        assert ended is None or last_stage[ended.id] == last_stage[begun.id], f"{begun.id} begins after {ended.id}"
+        for other in run.plan.steps():
+            if other.round is not None and other.round.number < begun.round.number:
+                assert known.ended_round(other) is not None, f"{begun.id} begins, and {other.round} was not given up"
 
 
 def always_runs(run: Run, state: RunState) -> None:
