@@ -29,6 +29,7 @@ power = typer.Typer(
 )
 app.add_typer(power, name="power")
 app.command("backup")(lab_backups.backup)
+app.add_typer(lab_backups.backups, name="backups")
 
 HostOrSite = Annotated[str, typer.Argument(metavar="HOST|SITE", help="A host or a site of the lab.")]
 HostName = Annotated[str, typer.Argument(metavar="HOST", help="A host of the lab.")]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from drctl.errors import LabError
 from drctl.lab import ssh
 from drctl.lab.disk import Disk
 from drctl.lab.host import Host
+from drctl.lab.state import write_atomically
 from drctl.lab.topology import COPIES, REPOSITORY_HOST, Settings
 
 SETTINGS_DIRECTORY = "/etc/taskflow/backups"
 NIGHTLY = "/opt/taskflow/bin/nightly-backup"
+REPLICATE = "/opt/taskflow/bin/replicate-backups"
+_BACKUPS = "/opt/taskflow/bin/backups"
+_HISTORY = "history.json"
 FROZEN = 75
 _KEY = "/var/lib/postgresql/.ssh/replication"
 
@@ -53,19 +59,51 @@ def _ssh_config() -> str:
     )
 
 
+def refuse_when_frozen(repository: Host) -> None:
+    """Raise LabError when the backups are frozen."""
+    done = repository.execute([_BACKUPS, "status"], user="postgres", check=False)
+    if done.returncode == 0:
+        raise LabError(
+            f"the backups are {done.stdout.strip()}", state="nothing was changed", hint=_unfreeze(repository)
+        )
+
+
+def _unfreeze(repository: Host) -> str:
+    return f"type: drctl lab ssh {repository.name} {_BACKUPS} unfreeze"
+
+
 def run_nightly(repository: Host, *, within: float = 900.0) -> str:
     """Run the nightly job to its end, at most so many seconds; what it said.
 
     Raises LabError when it failed, or refused to begin because the backups are frozen.
     """
-    done = repository.execute([NIGHTLY], user="postgres", timeout=within, check=False)
+    return _run(repository, NIGHTLY, within)
+
+
+def replicate(repository: Host, *, within: float = 900.0) -> str:
+    """Bring all copies up to date; what was said. Raises LabError as :func:`run_nightly` does."""
+    return _run(repository, REPLICATE, within)
+
+
+def _run(repository: Host, program: str, within: float) -> str:
+    done = repository.execute([program], user="postgres", timeout=within, check=False)
+    said = (done.stderr.strip() or done.stdout.strip())[-800:]
     if done.returncode == FROZEN:
-        raise LabError(
-            done.stderr.strip(),
-            where=repository.name,
-            hint=f"type: drctl lab ssh {repository.name} /opt/taskflow/bin/backups unfreeze",
-        )
+        raise LabError(said, where=repository.name, hint=_unfreeze(repository))
     if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip())[-800:]
-        raise LabError(f"the nightly job ended with exit code {done.returncode}: {said}", where=repository.name)
+        name = program.rpartition("/")[2]
+        raise LabError(f"{name} ended with exit code {done.returncode}: {said}", where=repository.name)
     return done.stdout.rstrip()
+
+
+def remember_history(settings: Settings, labels: Sequence[str]) -> None:
+    """Keep which backups were made with an injected clock, for ``lab status`` to say so."""
+    write_atomically(settings.directory / _HISTORY, json.dumps(list(labels)) + "\n")
+
+
+def history(settings: Settings) -> tuple[str, ...]:
+    """The labels of the backups that were made with an injected clock."""
+    try:
+        return tuple(json.loads((settings.directory / _HISTORY).read_text()))
+    except FileNotFoundError:
+        return ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drctl.errors import LabError, UsageError
-from drctl.lab import acknowledged, backups, database, edge, inventory, lifecycle, ssh, status
+from drctl.lab import acknowledged, backups, database, edge, history, inventory, lifecycle, ssh, status
 from drctl.lab.commands import Progress, silent, wait_until
 from drctl.lab.disk import Accounts, Disk
 from drctl.lab.host import Host
@@ -211,6 +211,12 @@ class Lab:
     def backup(self) -> str:
         """Run the nightly job now; what it said. Raises LabError when it failed, or refused to begin."""
         return backups.run_nightly(self.host(REPOSITORY_HOST))
+
+    def backups_history(self, days: int, progress: Progress = silent) -> list[str]:
+        """Replace all backups by one of each of the last so many nights; their labels, oldest first."""
+        self.require_up()
+        self.wait_backup()
+        return history.make(self.settings, days, progress)
 
     # -- ways in --
 
