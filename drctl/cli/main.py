@@ -10,7 +10,21 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from drctl import __version__
-from drctl.cli import doctor, elsewhere, evidence, failover, init, lab, plan, records, resume, schema, show, validate
+from drctl.cli import (
+    backups,
+    doctor,
+    elsewhere,
+    evidence,
+    failover,
+    init,
+    lab,
+    plan,
+    records,
+    resume,
+    schema,
+    show,
+    validate,
+)
 from drctl.cli.settings import Settings, state_directory
 from drctl.errors import DrctlError, ExitCode
 
@@ -52,6 +66,7 @@ def main(
 
 for _verb in (failover, resume, elsewhere, validate, plan, show, records, schema, doctor, init):
     _verb.register(app)
+app.add_typer(backups.app, name="backups")
 app.add_typer(lab.app, name="lab")
 app.add_typer(evidence.app, name="evidence")
 

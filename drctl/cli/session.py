@@ -11,6 +11,7 @@ from queue import SimpleQueue
 
 from drctl.adapters.clock import SystemClock
 from drctl.adapters.commands import Commands
+from drctl.adapters.local import LocalTransport, clean_environment
 from drctl.adapters.lock import run_lock, service_lock
 from drctl.adapters.network import OperatorNetwork
 from drctl.adapters.outputs import OutputStore
@@ -141,7 +142,9 @@ def _conduct(
         stack.enter_context(_lock(settings, plan, run_id, clock.now()))
         journal = settings.journal()
         stack.callback(journal.close)
-        commands = Commands(SecretResolver(redactor))
+        # A step that asks drctl itself finds the state that this one has.
+        environment = clean_environment(os.environ) | {"DRCTL_STATE_DIR": str(settings.state_dir)}
+        commands = Commands(SecretResolver(redactor), local=LocalTransport(environment=environment))
         stack.callback(commands.close)
         screen = choose(
             stdout=sys.stdout,

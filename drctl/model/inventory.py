@@ -6,13 +6,25 @@ Rules between its parts (a host's site must be there, data stays in its country)
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag
 
 from drctl.model.actions import Written
 from drctl.model.runbook import MANY, ONE, ObjectivesText
-from drctl.model.scalars import Flag, HostName, Line, Port, RoleName, ScalarText, SecretReference, Slug, VariableName
+from drctl.model.scalars import (
+    Flag,
+    HostName,
+    Line,
+    Port,
+    RoleName,
+    ScalarText,
+    SecretReference,
+    Slug,
+    SomeTime,
+    VariableName,
+)
 
 SiteKind = Literal["datacentre", "cloud", "backup", "physical", "premises", "office"]
 
@@ -98,6 +110,35 @@ class Host(Written):
     """Values for scripts on this host; they win over the service's."""
 
 
+def _clock_time(value: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError(f"{value!r} is not a time of the day: write 02:00")
+    return value
+
+
+def _segment_size(value: int) -> int:
+    if value not in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024):
+        raise ValueError("a WAL file has 1, 2, 4, 8, 16, 32, 64, 128, 256, 512 or 1024 megabytes")
+    return value
+
+
+class BackupSchedule(Written):
+    """What was promised of backups: ``drctl backups`` says where it is not kept."""
+
+    at: Annotated[Line, AfterValidator(_clock_time)]
+    """When a full backup begins every day, in the inventory's time zone: 02:00."""
+    within: SomeTime = 2 * 3600.0
+    """How long after that it must have ended."""
+    keep: SomeTime = 7 * 86_400.0
+    """How far back the backups reach."""
+    replicated_within: SomeTime = 6 * 3600.0
+    """How long after its end a backup must be at every location that is a copy."""
+    regions: Annotated[int, Field(ge=1)] = 1
+    """In how many regions (cities) there must be a copy; physical locations are not counted."""
+    physical: Flag = False
+    """Whether there must be a copy at a physical location too."""
+
+
 class Backup(Written):
     """A place where copies of a service's backups are; ``offline`` ones cannot be reached over the network."""
 
@@ -113,6 +154,8 @@ class Backup(Written):
     """It cannot be reached over the network."""
     replica_of: Slug | None = None
     """The location that this one is a copy of; none for what the backup itself writes."""
+    wal_segment_mb: Annotated[int, AfterValidator(_segment_size)] = 16
+    """Megabytes of a WAL file, when the database was made with another size than PostgreSQL's usual one."""
 
 
 class Service(Written):
@@ -132,6 +175,8 @@ class Service(Written):
     """Programs with their arguments, as lists, that runbooks call by name."""
     backups: list[Backup] = Field(default_factory=list)
     """Where copies of its backups are."""
+    backup_schedule: BackupSchedule | None = None
+    """What was promised of its backups, when it is not what all are."""
     objectives: ObjectivesText = ObjectivesText()
     """What this client was promised, when it is not what all are."""
 
@@ -152,6 +197,8 @@ class Inventory(Written):
     """For times that people read."""
     objectives: ObjectivesText = ObjectivesText()
     """What every service is promised."""
+    backup_schedule: BackupSchedule | None = None
+    """What every service is promised of its backups."""
     ssh: Ssh = Ssh()
     """How hosts are reached."""
     sites: Annotated[dict[Slug, Site], Field(min_length=1)]

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CODE = sorted((ROOT / "drctl").rglob("*.py"))
-CORE = [p for p in CODE if p.relative_to(ROOT / "drctl").parts[0] in ("model", "plan", "engine")]
+CORE = [p for p in CODE if p.relative_to(ROOT / "drctl").parts[0] in ("model", "backups", "plan", "engine")]
 BELOW_CLI = [p for p in CODE if p.relative_to(ROOT / "drctl").parts[0] != "cli" and p.name != "__main__.py"]
 SECRETS_OF_THE_WORKPLACE = re.compile(r"/w[o]rk/|pypi\.o[r]g|pythonh[o]sted|deb\.d[e]bian\.org|npmjs\.o[r]g")
 
