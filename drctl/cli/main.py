@@ -20,6 +20,7 @@ from drctl.cli import (
     lab,
     plan,
     records,
+    report,
     resume,
     schema,
     show,
@@ -64,7 +65,7 @@ def main(
     context.obj = Settings(state_dir=state_directory(state_dir))
 
 
-for _verb in (failover, resume, elsewhere, validate, plan, show, records, schema, doctor, init):
+for _verb in (failover, resume, elsewhere, validate, plan, show, records, report, schema, doctor, init):
     _verb.register(app)
 app.add_typer(backups.app, name="backups")
 app.add_typer(lab.app, name="lab")

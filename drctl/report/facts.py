@@ -14,7 +14,7 @@ from drctl.engine.objectives import Verdict
 from drctl.errors import ExitCode
 from drctl.model.events import Act, Ended, Outcome, Question, Reason
 from drctl.model.plan import Mark, Mode, Section
-from drctl.report.timing import Elapsed
+from drctl.report.timing import Elapsed, Stretch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +246,7 @@ class Summary:
     timezone: str
     clock: tuple[ClockRow, ...]
     elapsed: Elapsed
+    stretches: tuple[Stretch, ...]
     sessions: tuple[Session, ...]
     decisions: tuple[Decision, ...]
     proofs: tuple[Proof, ...]

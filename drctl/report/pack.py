@@ -25,8 +25,8 @@ from drctl.model.events import AttemptFinished, Event
 from drctl.model.plan import Plan, Source
 from drctl.model.units import format_instant
 from drctl.plan.codec import canonical_json
+from drctl.report import html, markdown, pack_readme
 from drctl.report import json as json_report
-from drctl.report import markdown, pack_readme
 from drctl.report.facts import Summary
 from drctl.report.pack_files import (
     ABOUT,
@@ -162,6 +162,7 @@ def _documents(room: Path, plan: Plan) -> None:
 
 
 def _reports(room: Path, summary: Summary) -> None:
+    _write(room / f"{REPORT}.html", html.render(summary).encode())
     _write(room / f"{REPORT}.md", markdown.render(summary).encode())
     _write(room / f"{REPORT}.json", json_report.render(summary).encode())
 

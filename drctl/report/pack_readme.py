@@ -67,7 +67,7 @@ _FILES = """| file | what it is |
 | `plan.json` | the plan that was carried out, as the first event holds it |
 | `documents/` | the runbooks and the inventory as they were |
 | `outputs/` | what the commands printed, redacted; each file is named by its sha256 |
-| `report.md`, `report.json` | the report that was made of these events |
+| `report.html`, `report.md`, `report.json` | the report that was made of these events |
 | `pack.json` | the pack's format, and the drctl that made it |
 | `MANIFEST.sha256`, `MANIFEST.sha256.sig` | the sha256 of every file above, and the signature of that list |
 

@@ -15,7 +15,7 @@ from drctl.model.plan import Mark, Mode, Source
 from drctl.report import findings, verdict
 from drctl.report.facts import Chain, ClockRow, Document, Objective, Session, Summary
 from drctl.report.steps import given, step_rows
-from drctl.report.timing import elapsed
+from drctl.report.timing import elapsed, stretches
 
 
 def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted: bool | None = None) -> Summary:
@@ -37,6 +37,7 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
     steps = step_rows(state, events)
     code = verdict.exit_code(state)
     outage = state.clock.get(Mark.OUTAGE_STARTED)
+    split = stretches(events, plan=plan, until=until)
     return Summary(
         made_at=now or events[-1].at,
         run_id=state.run_id,
@@ -64,7 +65,8 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
         unprotected=findings.unprotected(state, until if now is None else max(now, until)),
         timezone=plan.timezone,
         clock=_clock(state),
-        elapsed=elapsed(events, plan=plan, outage=outage.at if outage else None, until=until),
+        elapsed=elapsed(events, split, outage=outage.at if outage else None, until=until),
+        stretches=split,
         sessions=_sessions(events),
         decisions=findings.decisions(events, state),
         proofs=findings.proofs(state),

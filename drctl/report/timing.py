@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from itertools import pairwise
 
 from drctl.engine.state import Target
@@ -32,47 +33,89 @@ class Elapsed:
     idle_s: float
 
 
+class Doing(StrEnum):
+    """What a stretch of a run's time was spent on; where several go on at once, the first of these counts."""
+
+    DRCTL_DEAD = "drctl_dead"
+    PAUSED = "paused"
+    AUTOMATION = "automation"
+    RETRIES = "retries"
+    PEOPLE = "people"
+    IDLE = "idle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A part of the run's time, in UTC. The stretches follow each other without gaps."""
+
+    doing: Doing
+    began_at: datetime
+    ended_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class _Span:
     began: datetime
     ended: datetime
 
 
-def elapsed(events: Sequence[Event], *, plan: Plan, outage: datetime | None, until: datetime) -> Elapsed:
-    """Split the time from the first event to ``until`` (the end, or now for a run that goes on)."""
+def stretches(events: Sequence[Event], *, plan: Plan, until: datetime) -> tuple[Stretch, ...]:
+    """The time from the first event to ``until`` (the end, or now for a run that goes on), split up."""
     gather = _Gatherer(waits={s.id for s in plan.steps() if isinstance(s.action, Wait)})
     gather.read(events, until)
+    order = {
+        Doing.DRCTL_DEAD: gather.dead,
+        Doing.PAUSED: gather.paused,
+        Doing.AUTOMATION: gather.working,
+        Doing.RETRIES: gather.retrying,
+        Doing.PEOPLE: gather.asking,
+    }
+    return tuple(_swept(order, events[0].at, until))
+
+
+def elapsed(events: Sequence[Event], split: Sequence[Stretch], *, outage: datetime | None, until: datetime) -> Elapsed:
+    """The sums of the stretches."""
     begin = events[0].at
-    totals = _swept((gather.dead, gather.paused, gather.working, gather.retrying, gather.asking), begin, until)
-    dead_s, paused_s, working_s, retrying_s, asking_s, idle_s = totals
+    seconds = dict.fromkeys(Doing, 0.0)
+    for stretch in split:
+        seconds[stretch.doing] += (stretch.ended_at - stretch.began_at).total_seconds()
     return Elapsed(
         before_run_s=max(0.0, (begin - outage).total_seconds()) if outage else None,
         run_s=max(0.0, (until - begin).total_seconds()),
-        automation_s=working_s,
-        retries_s=retrying_s,
-        people_s=asking_s,
-        paused_s=paused_s,
-        drctl_dead_s=dead_s,
-        idle_s=idle_s,
+        automation_s=seconds[Doing.AUTOMATION],
+        retries_s=seconds[Doing.RETRIES],
+        people_s=seconds[Doing.PEOPLE],
+        paused_s=seconds[Doing.PAUSED],
+        drctl_dead_s=seconds[Doing.DRCTL_DEAD],
+        idle_s=seconds[Doing.IDLE],
     )
 
 
-def _swept(order: Sequence[Sequence[_Span]], begin: datetime, until: datetime) -> list[float]:
-    """Seconds of each group, the earlier group winning, and at last those of none."""
-    changes: list[tuple[datetime, int, int]] = [(begin, len(order), 0), (until, len(order), 0)]
-    for number, group in enumerate(order):
+def _swept(order: Mapping[Doing, Sequence[_Span]], begin: datetime, until: datetime) -> Iterator[Stretch]:
+    """Stretches without gaps; where spans of several kinds overlap, the kind that comes first in the order counts."""
+    changes: list[tuple[datetime, Doing, int]] = [(begin, Doing.IDLE, 0), (until, Doing.IDLE, 0)]
+    for doing, group in order.items():
         for span in group:
             began, ended = max(begin, span.began), min(until, span.ended)
             if began < ended:
-                changes += [(began, number, 1), (ended, number, -1)]
-    changes.sort()
-    totals = [0.0] * (len(order) + 1)
-    open_now = [0] * (len(order) + 1)
-    for (left, number, change), (right, _, _) in pairwise(changes):
-        open_now[number] += change
-        which = next((n for n, count in enumerate(open_now) if count), len(order))
-        totals[which] += (right - left).total_seconds()
-    return totals
+                changes += [(began, doing, 1), (ended, doing, -1)]
+    changes.sort(key=lambda change: change[0])
+    open_now = dict.fromkeys(order, 0)
+    last: Stretch | None = None
+    for (left, doing, change), (right, _, _) in pairwise(changes):
+        if doing in open_now:
+            open_now[doing] += change
+        if left >= right:
+            continue
+        now = next((d for d, count in open_now.items() if count), Doing.IDLE)
+        if last is not None and last.doing is now:
+            last = replace(last, ended_at=right)
+            continue
+        if last is not None:
+            yield last
+        last = Stretch(doing=now, began_at=left, ended_at=right)
+    if last is not None:
+        yield last
 
 
 @dataclass(slots=True)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json as stdlib_json
 import re
+import sys
+import xml.etree.ElementTree as xml
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
-from drctl.report import json, markdown, text
+from drctl.cli.main import execute
+from drctl.errors import UsageError
+from drctl.report import json, junit, markdown, pdf, text
 from drctl.report.facts import Summary
 from drctl.report.summary import summarise
 from tests.support import sample_runs as samples
+from tests.support.journals import write_run
 
 TOP_KEYS = (
     "format made_at run_id mode watermark headline ongoing conducted ended ended_why exit_code exit_meaning runbook "
     "title service service_title sla reason truths hints next_commands rto rpo yearly_budget_used unprotected timezone "
-    "clock elapsed sessions decisions proofs deviations limits steps inputs runbook_source inventory_source "
+    "clock elapsed stretches sessions decisions proofs deviations limits steps inputs runbook_source inventory_source "
     "plan_digest drctl_version chain"
 )
 
@@ -111,7 +117,50 @@ def test_json_keys_of_a_step() -> None:
 
 def test_json_names_are_in_the_reference() -> None:
     """The reference page lists every key of the report."""
-    from pathlib import Path
-
     page = (Path(__file__).parents[2] / "docs" / "reference" / "report.md").read_text()
     assert [key for key in TOP_KEYS.split() if f"`{key}`" not in page] == []
+
+
+def test_junit_counts_what_happened(summary: Summary) -> None:
+    suite = xml.fromstring(junit.render(summary).encode()).find("testsuite")  # noqa: S314 # our own
+    assert suite is not None
+    hosts = [host for step in summary.steps for host in step.hosts]
+    by_outcome = {o: sum(1 for h in hosts if h.outcome == o) for o in ("failed", "in_doubt", "succeeded")}
+    missed = [o.verdict for o in (summary.rto, summary.rpo)].count("missed")
+    assert suite.get("tests") == str(len(hosts) + 2)
+    assert suite.get("failures") == str(by_outcome["failed"] + missed)
+    assert suite.get("errors") == str(by_outcome["in_doubt"])
+    met = [o.verdict for o in (summary.rto, summary.rpo)].count("met")
+    assert suite.get("skipped") == str(
+        len(hosts) + 2 - by_outcome["succeeded"] - met - by_outcome["failed"] - missed - by_outcome["in_doubt"]
+    )
+    assert "hunter2" not in junit.render(summary)
+
+
+def test_pdf_is_one_and_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = summarise(samples.hostile())
+    assert pdf.render(found).startswith(b"%PDF-")
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
+    with pytest.raises(UsageError, match="a PDF needs WeasyPrint"):
+        pdf.render(found)
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"),
+    [("text", "====="), ("html", "<!doctype html>"), ("md", "# REAL"), ("markdown", "# REAL"), ("json", "{"),
+     ("junit", "<testsuites"), ("pdf", "%PDF-"), ("svg", "<svg")],
+)  # fmt: skip
+def test_each_format_goes_into_a_file(
+    form: str, begins: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "state", samples.succeeded())
+    target = tmp_path / "report"
+    words = ["--state-dir", str(tmp_path / "state"), "report", "--format", form]
+    assert execute([*words, "-o", str(target)]) == 0
+    assert capsys.readouterr().out == ""
+    assert begins.encode() in target.read_bytes()[:80]
+    if form not in ("pdf", "json", "html", "md", "markdown", "text"):  # those say when they were made
+        assert execute(words) == 0
+        assert capsys.readouterr().out == target.read_text()
+    assert execute([*words, "-o", str(tmp_path / "no" / "such")]) == 1
+    assert "the report cannot be written: No such file" in capsys.readouterr().err
