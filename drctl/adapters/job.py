@@ -35,7 +35,9 @@ echo {token} >&2
 
 @cache
 def _part(name: str) -> str:
-    return (resources.files("drctl.adapters") / "files" / name).read_text("utf-8")
+    """A script without its comments: some shells read what comes on a pipe byte by byte."""
+    text = (resources.files("drctl.adapters") / "files" / name).read_text("utf-8")
+    return "".join(line for line in text.splitlines(keepends=True) if not line.lstrip().startswith("#"))
 
 
 def job_directory(name: JobName, host: str) -> str:
@@ -103,7 +105,7 @@ def job(
     """
     token = secrets.token_hex(16)
     envelope = Envelope(token, output, last_line=True)
-    work = f'drctl_work "$@" {script_digest(command)} {shell_quote(script)} whole\n'
+    work = f'drctl_work "$@" {time.time():.0f} {script_digest(command)} {shell_quote(script)} whole\n'
     call = f"job {shell_quote(directory)} {token} 0 0 {shell_quote(_part('worker.sh') + work)}"
     killed: list[Killed] = []
 

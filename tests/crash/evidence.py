@@ -103,7 +103,8 @@ def gather(lab: Lab, operators_state: Path, *, not_ours: frozenset[Row]) -> Evid
             name = RUN.match(job.parent.name)
             assert name, f"a job of another name: {job.parent.name}"
             claimed[name["step"]] += 1
-            code = job.with_name("rc")
+            owner = job.read_text().split()[3]
+            code = job.with_name(f"rc.{owner}")
             succeeded[name["step"]] += code.exists() and code.read_text().strip() == "000"
     logs = lab.settings.disk(STANDBY, "/var/log/postgresql")
     log = "".join(p.read_text(errors="replace") for p in sorted(logs.glob("postgresql*.log")))

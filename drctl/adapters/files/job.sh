@@ -10,15 +10,19 @@
 #            at which a claim has no owner: a starter that is killed before it leaves the name free.
 #   alive.*  a FIFO that the worker holds open for writing. Whoever reads it gets end-of-file when the worker has
 #            gone, however it went: no polling, and no mistake when a process id is used again.
-#   out err  the output.          rc  the exit code, three digits, written once, synced.
-#   killed   why drctl ended it ("timeout" or "kill"), when it did.
-# The script itself is never a file there: it may hold secrets.
+#   rc.*     the exit code, three digits, synced; 999 until there is one. It counts when the worker has gone.
+#   out err  the output.          killed  why drctl ended it ("timeout" or "kill"), when it did.
+# Those with a * end in the token of a starter; the claim says which one's they are. The epoch is by the operator's
+# clock. The script itself is never a file there: it may hold secrets.
+#
+# Each program that is started costs about a millisecond, which is what an empty job may cost twice: so the shell's own
+# words are used where there are any, and files are made once and written in place.
 
 # A shell writes "Terminated" when a child was ended by a signal. That is not the script's own output, and so the
 # script's standard error is descriptor 3 here.
 exec 3>&2 2>/dev/null
 
-# drctl_place NAME: finds the job's directory, and sets job. A user without a home that can be written has it below
+# drctl_place NAME: sets job, and makes the directory that all of them are in. A user without a home that can be written has it below
 # /var/tmp, which outlives a reboot too; a directory there that is not ours is never used.
 drctl_place() {
     umask 077
@@ -26,7 +30,7 @@ drctl_place() {
         /*) jobs=$XDG_STATE_HOME/drctl/jobs ;;
         *) jobs=${HOME:-/nonexistent}/.local/state/drctl/jobs ;;
     esac
-    if ! mkdir -p "$jobs" 2>/dev/null || [ ! -w "$jobs" ]; then
+    if ! drctl_jobs; then
         jobs=/var/tmp/drctl-$(id -u)
         mkdir "$jobs" 2>/dev/null
         # shellcheck disable=SC3067 # not in POSIX, and in every shell that a host has as sh
@@ -35,10 +39,23 @@ drctl_place() {
             return 1
         fi
         jobs=$jobs/jobs
-        mkdir -p "$jobs" || { why="cannot make $jobs"; return 1; }
+        drctl_jobs || { why="cannot make $jobs"; return 1; }
     fi
     job=$jobs/$1
-    mkdir -p "$job" 2>/dev/null || { why="cannot make $job"; return 1; }
+}
+
+# drctl_jobs: makes the directory of all jobs. The mark beside it comes last: it says that a power cut leaves it there.
+drctl_jobs() {
+    if [ ! -d "$jobs" ] || [ ! -e "${jobs%/*}/kept" ]; then
+        mkdir -p "$jobs" 2>/dev/null || return 1
+        above=$jobs
+        while [ -n "$above" ]; do
+            if [ -w "$above" ]; then sync "$above" 2>/dev/null || sync; fi
+            above=${above%/*}
+        done
+        true >"${jobs%/*}/kept"
+    fi 2>/dev/null
+    [ -w "$jobs" ]
 }
 
 drctl_boot() {
@@ -70,13 +87,13 @@ drctl_session() {
 
 # drctl_feed TEXT: to a pipe, and never through a program's arguments, where printf is not part of the shell.
 drctl_feed() {
-    case $(command -v printf) in
-        printf) printf '%s\n' "$1" ;;
-        *) cat <<DRCTL_FEED
+    if PATH=/nowhere command printf ''; then
+        printf '%s\n' "$1"
+    else
+        cat <<DRCTL_FEED
 $1
 DRCTL_FEED
-            ;;
-    esac
+    fi
 }
 
 # drctl_members GROUP START: the process ids in the group, zombies left out; none when the process of that id is not
@@ -124,15 +141,38 @@ drctl_end() {
     drctl_await "$1" "$2" 5
 }
 
-# drctl_copy FILE FROM: the bytes from the offset FROM to the present end; sets copied to the new offset.
+# drctl_copy FILE FROM: the bytes from the offset FROM to the present end; sets copied to the new offset. What the
+# script left running may write for ever, so an end is set.
 drctl_copy() {
-    copied=$(wc -c <"$1")
-    copied=$((copied))
-    if [ "$copied" -gt "$2" ]; then
+    copied=$2
+    [ -s "$1" ] || return 0
+    size=$(wc -c <"$1")
+    [ "$((size))" -gt "$2" ] || return 0
+    copied=$((size))
+    if [ "$2" -gt 0 ]; then
         tail -c "+$(($2 + 1))" "$1" | head -c "$((copied - $2))"
     else
-        copied=$2
+        head -c "$copied" "$1"
     fi
+}
+
+# drctl_code: whether there is an exit code; sets code.
+drctl_code() {
+    code=999
+    { read -r code <"$job/rc.$owner"; } 2>/dev/null
+    case $code in
+        999) return 1 ;;
+        [0-9][0-9][0-9]) ;;
+        *) code=999; return 1 ;; # a power cut may leave the file empty
+    esac
+}
+
+# drctl_works: whether the job's worker is there.
+drctl_works() {
+    { read -r line <"/proc/$pid/stat"; } 2>/dev/null || return 1
+    # shellcheck disable=SC2086 # split on purpose
+    set -- ${line##*) }
+    [ "$1" != Z ] && [ "$1" != X ] && [ "${20}" = "$start" ]
 }
 
 # Where tail cannot watch a process: look, and wait longer each time, up to a second.
@@ -142,8 +182,7 @@ drctl_look() {
     nap=5
     over=
     while :; do
-        drctl_members "$pid" "$start"
-        if [ -e "$job/rc" ] || [ -z "$members" ]; then over=1; fi
+        drctl_works || over=1
         drctl_copy "$job/out" "$out_at"
         moved=$((copied - out_at))
         out_at=$copied
@@ -176,7 +215,8 @@ drctl_watch() {
 }
 
 # drctl_follow OUT ERR: the output from these offsets until the job has ended, and then one line of fixed length that
-# says how. Standard input says first whether the job was started by us.
+# says how. Standard input says first whether the job was started by us, and if it was, it says "over" when the job has
+# ended, or "slow" before that. It ends when the worker does.
 drctl_follow() {
     verdict="the job's shell could not be started"
     read -r verdict
@@ -190,7 +230,12 @@ drctl_follow() {
     drctl_say "$verdict" "$pid" "$start" "$began" "$digest"
     printf '%s\n' "$token" >&2
     alive=$job/alive.$owner
-    if [ -e "$job/rc" ] || [ "$boot" != "$boot_now" ] || [ ! -p "$alive" ]; then
+    news=slow
+    if [ "$verdict" = started ]; then
+        news=gone
+        read -r news
+    fi
+    if [ "$news" != slow ] || [ "$boot" != "$boot_now" ] || [ ! -p "$alive" ]; then
         drctl_copy "$job/out" "$1"
         drctl_copy "$job/err" "$2" >&2
     elif tail --pid=$$ -c 0 /dev/null 2>/dev/null; then
@@ -200,19 +245,28 @@ drctl_follow() {
     fi
     # Whoever ends a job that can no longer write its exit code writes it in its place, a moment later.
     tries=200
-    while [ ! -e "$job/rc" ] && [ -e "$job/killed" ] && [ "$boot" = "$boot_now" ] && [ "$tries" -gt 0 ]; do
+    while ! drctl_code && [ -e "$job/killed" ] && [ "$boot" = "$boot_now" ] && [ "$tries" -gt 0 ]; do
         sleep 0.1 2>/dev/null || sleep 1
         tries=$((tries - 1))
     done
-    state=lost; code=000; reason=-
+    state=lost; reason=-
     if [ -e "$job/killed" ]; then read -r reason <"$job/killed"; fi
-    if [ -e "$job/rc" ]; then
+    if drctl_code; then
         state=finished
-        read -r code <"$job/rc"
+        # The worker may have been killed between writing it and syncing it.
+        [ "$news" = over ] || sync "$job/rc.$owner" 2>/dev/null || sync
     elif [ "$boot" != "$boot_now" ]; then
         state=rebooted
     fi
+    [ "$code" != 999 ] || code=000
     printf '%s %-8s %3s %-7s\n' "$token" "$state" "$code" "$reason"
+}
+
+# drctl_prepare FEED: makes what the worker needs while it is being started, and says what it shall do.
+drctl_prepare() {
+    [ -d "$job" ] || mkdir "$job"
+    mkfifo "$job/alive.$token"
+    drctl_feed "$1"
 }
 
 # drctl_job NAME TOKEN OUT ERR FEED: start the job of that name, or attach to it.
@@ -222,7 +276,7 @@ drctl_job() {
     if [ -e "$job/claim" ]; then
         echo attached
     else
-        drctl_feed "$5" | drctl_session sh -s -- "$job" "$token" 2>&1 3>&-
+        drctl_prepare "$5" | drctl_session sh -s -- "$job" "$token" 2>&1 3>&-
     fi | drctl_follow "$3" "$4" 2>&3
 }
 
@@ -244,28 +298,24 @@ drctl_kill() {
     token=$2
     drctl_place "$1" || { drctl_say refused "$why"; return 0; }
     drctl_boot
-    mine=$job/claim.$token
-    if [ ! -e "$job/claim" ] && printf '%s 0 0 %s 0 -\n' "$boot_now" "$token" >"$mine"; then
+    [ -d "$job" ] || mkdir "$job"
+    if [ ! -e "$job/claim" ] && printf '%s 0 0 %s 0 -\n' "$boot_now" "$token" >"$job/claim.$token"; then
         true >>"$job/out"
         true >>"$job/err"
-        ln "$mine" "$job/claim" 2>/dev/null && never=1
-        rm -f "$mine"
+        ln "$job/claim.$token" "$job/claim" 2>/dev/null && never=1
     fi
     if [ ! -e "$job/claim" ]; then drctl_say refused "cannot write $job"; return 0; fi
     read -r boot pid start owner began digest <"$job/claim"
     if [ "$boot" != "$boot_now" ]; then drctl_say gone rebooted; return 0; fi
-    if [ ! -e "$job/rc" ]; then
+    if ! drctl_code; then
         printf '%s\n' "$3" >"$job/killed.$token" && mv "$job/killed.$token" "$job/killed"
         # It may have ended by itself while we wrote that.
-        if [ -e "$job/rc" ]; then rm -f "$job/killed"; fi
+        if drctl_code; then rm -f "$job/killed"; fi
     fi
     if [ "$pid" = 0 ] || drctl_end "$pid" "$start" "$4"; then
-        if [ ! -e "$job/rc" ]; then
-            echo 137 >"$job/rc.$token"
-            sync "$job/rc.$token" "$job/claim" 2>/dev/null || sync
-            ln "$job/rc.$token" "$job/rc" 2>/dev/null
-            rm -f "$job/rc.$token"
-            sync "$job" "$jobs" 2>/dev/null || sync
+        if ! drctl_code; then
+            echo 137 1<>"$job/rc.$owner"
+            sync "$job/rc.$owner" "$job/claim" "$job" "$jobs" 2>/dev/null || sync
         fi
         drctl_say gone ${never:+never}
     else

@@ -2,65 +2,77 @@
 # drctl, on the host: the shell that a durable job belongs to. It claims the job (see job.sh), runs the script with
 # its output in files, and writes down the exit code.
 #
-# Sent through a pipe to "setsid sh -s -- JOB TOKEN", with a call of drctl_work as the last line. It has no terminal,
-# no pipe and no connection that could end it. Its standard output takes one word back: started or attached.
+# Sent through a pipe to "setsid sh -s -- JOB TOKEN", with a call of drctl_work as the last line. It has no terminal
+# and no connection that could end it. Its standard output takes a few words back, and whoever reads them may be gone:
+# started or attached, slow when the script has had its moment, and over.
 
-# drctl_work JOB TOKEN SHA256 SCRIPT whole
+# drctl_work JOB TOKEN BEGAN SHA256 SCRIPT whole
 drctl_work() {
-    [ "$5" = whole ] || return 1
+    [ "$6" = whole ] || return 1
     job=$1
     token=$2
     umask 077
-    # Signals to the process group end the script; this shell stays, to write down how it ended.
-    trap : HUP INT TERM
+    # Signals to the process group end the script; this shell stays, to write down how it ended. PIPE: it outlives
+    # those whom it tells. (A trap, and not "ignore", which the script and all that it starts would inherit.)
+    trap : HUP INT TERM PIPE
     cd "${HOME:-/}" 2>/dev/null || cd /
     boot=unknown
     { read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null
     read -r stat </proc/$$/stat
-    start=$(
-        # shellcheck disable=SC2086 # split on purpose: field 22 is the start time in clock ticks since boot
-        set -- ${stat##*) }
-        echo "${20}"
-    )
-    mkfifo "$job/alive.$token" || return 1
+    drctl_start "$stat"
+    [ -p "$job/alive.$token" ] || { echo "cannot make $job"; return 1; }
     exec 9<>"$job/alive.$token"
     # The exit code's file gets its block now: a full disk must not cost us the outcome.
     # ("true >>" and not ": >>", which would end the shell when it fails.)
     if ! {
         true >>"$job/out" && true >>"$job/err" && echo 999 >"$job/rc.$token" &&
-            printf '%s %s %s %s %s %s\n' "$boot" $$ "$start" "$token" "$(date +%s)" "$3" >"$job/claim.$token"
+            printf '%s %s %s %s %s %s\n' "$boot" $$ "$start" "$token" "$3" "$4" >"$job/claim.$token"
     } 2>/dev/null; then
         echo "cannot write to $job: the disk may be full"
         rm -f "$job/claim.$token" "$job/rc.$token" "$job/alive.$token"
         return 1
     fi
-    if ! ln "$job/claim.$token" "$job/claim" 2>"$job/ln.$token"; then
-        if [ -e "$job/claim" ]; then echo attached; else cat "$job/ln.$token"; fi
-        rm -f "$job/claim.$token" "$job/rc.$token" "$job/ln.$token" "$job/alive.$token"
+    # The name claim.TOKEN stays: to take it away would be one more program.
+    if ! why=$(ln "$job/claim.$token" "$job/claim" 2>&1); then
+        if [ -e "$job/claim" ]; then echo attached; else echo "$why"; fi
+        rm -f "$job/claim.$token" "$job/rc.$token" "$job/alive.$token"
         return 1
     fi
-    rm -f "$job/claim.$token" "$job/ln.$token"
-    # Before anything happens: a claim that a power cut took back would let the job be started again.
-    jobs=${job%/*}
-    sync "$job/claim" "$job" "$jobs" "${jobs%/*}" "${jobs%/*/*}" 2>/dev/null || sync
-    # In a shell of its own: whoever started us may be dead by now, and writing to the dead ends the writer.
-    (echo started)
-    exec >/dev/null 2>&1
+    exec 8>&1 2>/dev/null # some shells say there that a child was killed
 
-    # To a pipe, and never through a program's arguments. 9 is the FIFO: what the script leaves running must not
+    # The script's shell is started meanwhile; should nothing follow on the first word, it has failed. The script goes
+    # through a pipe, and never through a program's arguments. 9 is the FIFO: what the script leaves running must not
     # hold it open.
-    case $(command -v printf) in
-        printf) printf '%s\n' "$4" ;;
-        *) cat <<DRCTL_SCRIPT
-$4
+    {
+        trap : PIPE
+        echo false
+        # Before anything happens: a claim that a power cut took back would let the job be started again.
+        # The exit code's file, too, so that it needs no more than its few bytes in place at the end.
+        sync "$job/rc.$token" "$job/claim" "$job" "${job%/*}" || sync
+        echo started >&8
+        # Most are over by then, and need nobody who watches their output.
+        { sleep 0.05 || sleep 1; echo slow; } >&8 &
+        if PATH=/nowhere command printf ''; then
+            printf '%s\n' "$5"
+        else
+            cat <<DRCTL_SCRIPT
+$5
 DRCTL_SCRIPT
-            ;;
-    esac 9>&- | sh -s >>"$job/out" 2>>"$job/err" 9>&-
+        fi
+    } 9>&- | sh -s >>"$job/out" 2>>"$job/err" 8>&- 9>&-
     code=$?
 
     printf '%03d\n' "$code" 1<>"$job/rc.$token"
-    sync "$job/out" "$job/err" "$job/rc.$token" 2>/dev/null || sync
-    ln "$job/rc.$token" "$job/rc"
-    rm -f "$job/rc.$token"
-    sync "$job" 2>/dev/null || sync
+    set -- "$job/rc.$token"
+    [ ! -s "$job/out" ] || set -- "$@" "$job/out"
+    [ ! -s "$job/err" ] || set -- "$@" "$job/err"
+    sync -d "$@" || sync
+    echo over
+}
+
+# drctl_start STAT: sets start, the time when the process of that line started, in clock ticks since boot.
+drctl_start() {
+    # shellcheck disable=SC2086 # split on purpose; the name of the program, in parentheses, has been taken off
+    set -- ${1##*) }
+    start=${20}
 }

@@ -56,6 +56,8 @@ class Connection:
         self._lock = threading.Lock()
         self._users = 0
         self._retired = False
+        self._ahead: paramiko.Channel | None = None
+        self._may_open_ahead = True
         self._pulse = Pulse(self._transport, name, every_s=timings.pulse_s, silence_s=timings.silence_s)
         self._pulse.start()
 
@@ -71,16 +73,41 @@ class Connection:
             return f"{self.name} stopped answering in the middle of it"
         return f"the connection to {self.name} was lost in the middle of it"
 
-    def open_session(self) -> paramiko.Channel:
+    def open_session(self) -> Session:
         """A channel for one command. ``done`` must be called when the command is over.
 
         Raises:
             SessionsFull: the host allows no more of them on this connection.
             paramiko.SSHException, EOFError, OSError: the connection is gone, or the host did not answer in time.
         """
+        with self._lock:
+            ahead, self._ahead = self._ahead, None
+            if ahead is not None:
+                self._users += 1
+                return Session(channel=ahead, ahead=True)
+        channel = self._open()
+        with self._lock:
+            self._users += 1
+        return Session(channel=channel)
+
+    def open_ahead(self) -> None:
+        """Open the next command's channel in the meantime: a round trip less for it. No more than one waits."""
+        with self._lock:
+            if not self._may_open_ahead or self._ahead is not None:
+                return
+            self._may_open_ahead = False  # until this one is there; for good when the host opens no more of them
+        threading.Thread(target=self._open_ahead, name=f"drctl-ahead-{self.name}", daemon=True).start()
+
+    def _open_ahead(self) -> None:
+        with contextlib.suppress(SessionsFull, paramiko.SSHException, EOFError, OSError):
+            channel = self._open()
+            with self._lock:
+                self._ahead, self._may_open_ahead = channel, True
+
+    def _open(self) -> paramiko.Channel:
         asked = time.monotonic()
         try:
-            channel = self._transport.open_session()
+            return self._transport.open_session()
         except paramiko.ChannelException as error:
             raise SessionsFull(error.text) from error
         except paramiko.SSHException as error:
@@ -88,9 +115,6 @@ class Connection:
             if self.alive and time.monotonic() - asked < self._timings.channel_s:
                 raise SessionsFull("no more sessions") from error
             raise
-        with self._lock:
-            self._users += 1
-        return channel
 
     def done(self) -> None:
         """A command is over."""
@@ -112,6 +136,14 @@ class Connection:
         """Let it go, and the gateways that it came through."""
         self._pulse.stop()
         self._closing.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A channel that has no command yet. ``ahead``: it was opened a while ago, and may have gone since."""
+
+    channel: paramiko.Channel
+    ahead: bool = False
 
 
 class SessionsFull(Exception):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import paramiko
 
-from drctl.adapters.ssh.connection import Connection, SessionsFull, Timings, connect
+from drctl.adapters.ssh.connection import Connection, Session, SessionsFull, Timings, connect
 from drctl.adapters.ssh.hosts import route_to
 from drctl.adapters.transport import LINGER_S, Exchanged, Limit, Refused, Take, Unreachable, shell_argv
 from drctl.engine.ports import Stream
@@ -40,22 +40,17 @@ class SshTransport:
 
     def exchange(self, text: bytes, *, become: str | None, take: Take, limit: Limit) -> Exchanged:
         """See ``Transport``."""
-        connection, channel = self._channel()
+        connection, conversation = self._begun(become, take)
         try:
-            conversation = _Conversation(connection, channel, take)
-            if not conversation.begin(shlex.join(shell_argv(become, self._login))):
-                if connection.alive:
-                    raise Refused(f"{self.label} lets us in and runs no commands: nothing was sent")
-                raise Unreachable(f"{connection.lost_because}, before anything was sent")
             deadline = time.monotonic() + limit.timeout_s
-            if not (conversation.send(text, limit.timeout_s) and conversation.go_on(deadline)):
+            sent = conversation.send(text, limit.timeout_s)
+            connection.open_ahead()
+            if not (sent and conversation.go_on(deadline)):
                 limit.overdue()
                 conversation.go_on(time.monotonic() + limit.linger_s)
             return conversation.result()
         finally:
-            with contextlib.suppress(*_GONE):
-                channel.close()
-            connection.done()
+            conversation.close()
 
     def close(self) -> None:
         """Let the connections go."""
@@ -64,10 +59,29 @@ class SshTransport:
         for connection in connections:
             connection.close()
 
-    def _channel(self) -> tuple[Connection, paramiko.Channel]:
+    def _begun(self, become: str | None, take: Take) -> tuple[Connection, _Conversation]:
+        """A shell that has nothing to do yet, on a channel of its own."""
+        while True:
+            connection, session = self._session()
+            conversation = _Conversation(connection, session.channel, take)
+            begun = False
+            try:
+                begun = conversation.begin(shlex.join(shell_argv(become, self._login)))
+            finally:
+                if not begun:
+                    conversation.close()
+            if begun:
+                return connection, conversation
+            if session.ahead:
+                continue  # it, or the connection, has gone since it was opened: that says nothing about another one
+            if connection.alive:
+                raise Refused(f"{self.label} lets us in and runs no commands: nothing was sent")
+            raise Unreachable(f"{connection.lost_because}, before anything was sent")
+
+    def _session(self) -> tuple[Connection, Session]:
         tried: set[Connection] = set()
         while True:
-            if found := self._channel_of_open(tried):
+            if found := self._session_of_open(tried):
                 return found
             with self._connecting:
                 if any(connection not in tried for connection in self._connections):
@@ -77,7 +91,7 @@ class SshTransport:
                 connection = connect(route, self._timings)
                 try:
                     # Before other threads see it: they could take all the sessions that the host allows on it.
-                    channel = connection.open_session()
+                    session = connection.open_session()
                 except SessionsFull as error:
                     connection.close()
                     raise Refused(f"{self.label} lets us in and opens no session: {error}; nothing was sent") from error
@@ -85,9 +99,9 @@ class SshTransport:
                     connection.close()
                     raise Unreachable(f"{self.label} hung up as soon as it was reached: nothing was sent") from error
                 self._connections = [*self._connections, connection]
-                return connection, channel
+                return connection, session
 
-    def _channel_of_open(self, tried: set[Connection]) -> tuple[Connection, paramiko.Channel] | None:
+    def _session_of_open(self, tried: set[Connection]) -> tuple[Connection, Session] | None:
         for connection in self._connections:
             if connection in tried:
                 continue
@@ -185,6 +199,12 @@ class _Conversation:
             if now >= until:
                 return ended
             self._bell.wait(until - now)
+
+    def close(self) -> None:
+        """It is over, or never began."""
+        with contextlib.suppress(*_GONE):
+            self._channel.close()
+        self._connection.done()
 
     def result(self) -> Exchanged:
         """How it ended, as far as it has."""
