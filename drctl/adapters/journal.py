@@ -20,7 +20,7 @@ from drctl.errors import DocumentError, JournalError
 from drctl.model.events import Body, Ended, Event, RunEnded, RunStarted
 from drctl.plan.codec import from_json, to_json
 
-FORMAT = 1
+FORMAT = 2
 FIRST_PREVIOUS = "0" * 64
 _KINDS: dict[str, type[Body]] = {get_type_hints(kind)["type"].__args__[0]: kind for kind in get_args(Body)}
 
@@ -44,6 +44,14 @@ CREATE TABLE IF NOT EXISTS requests (
     step   TEXT NOT NULL,
     who    TEXT NOT NULL,
     why    TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS approvals (
+    id        INTEGER PRIMARY KEY,
+    run_id    TEXT NOT NULL,
+    at        TEXT NOT NULL,
+    step      TEXT NOT NULL,
+    statement TEXT NOT NULL,
+    signature TEXT NOT NULL
 ) STRICT;
 CREATE TRIGGER IF NOT EXISTS events_are_facts BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
@@ -122,6 +130,16 @@ class Request:
     step: str
     who: str
     why: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A signed approval as it was handed in. Whether it counts is decided by whoever conducts the run."""
+
+    step: str
+    statement: str
+    signature: str
     at: str
 
 
@@ -265,6 +283,23 @@ class JournalFile:
         """All that was ever asked of the run, in order."""
         rows = self._query("SELECT kind, step, who, why, at FROM requests WHERE run_id=? ORDER BY id", run_id)
         return tuple(Request(kind=kind, step=step, who=who, why=why, at=at) for kind, step, who, why, at in rows)
+
+    def hand_in(self, run_id: str, signed: Signed) -> None:
+        """Leave a signed approval for whoever conducts the run.
+
+        Raises:
+            JournalError: when it cannot be written.
+        """
+        row = (run_id, signed.at, signed.step, signed.statement, signed.signature)
+        try:
+            self._db.execute("INSERT INTO approvals (run_id, at, step, statement, signature) VALUES (?,?,?,?,?)", row)
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
+
+    def handed_in(self, run_id: str) -> tuple[Signed, ...]:
+        """All the signed approvals of the run, in order."""
+        rows = self._query("SELECT step, statement, signature, at FROM approvals WHERE run_id=? ORDER BY id", run_id)
+        return tuple(Signed(step=step, statement=text, signature=mark, at=at) for step, text, mark, at in rows)
 
     def run_ids(self) -> tuple[str, ...]:
         """All the runs, the newest first."""

@@ -1,4 +1,4 @@
-"""People at other terminals: ``drctl abort``, ``drctl approve`` and ``drctl watch``."""
+"""People at other terminals: ``drctl abort`` and ``drctl watch``."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ def register(app: typer.Typer) -> None:
     """Add the verbs."""
     app.command("watch")(watch)
     app.command("abort")(abort)
-    app.command("approve")(approve)
 
 
-def _open_run(settings: Settings, journal: JournalFile, run: str) -> RunState:
+def the_open_run(settings: Settings, journal: JournalFile, run: str) -> RunState:
     """The state of the run that is meant.
 
     Raises:
@@ -67,7 +66,7 @@ def abort(context: typer.Context, run: Run = "", reason: Why = "") -> int:
         )
     journal = settings.journal()
     try:
-        state = _open_run(settings, journal, run)
+        state = the_open_run(settings, journal, run)
         try:
             return give_up(settings, state, Manner(plain=True), why=reason)
         except LockedError:
@@ -77,44 +76,6 @@ def abort(context: typer.Context, run: Run = "", reason: Why = "") -> int:
     finally:
         journal.close()
     typer.echo(f"asked the run {state.run_id} to abort; to follow it: drctl watch {state.run_id}", err=True)
-    return ExitCode.DONE
-
-
-def approve(
-    context: typer.Context,
-    step: Annotated[str, typer.Argument(metavar="STEP", help="The approval step.")],
-    run: Run = "",
-    reason: Why = "",
-) -> int:
-    """Approve a step of a run from another terminal.
-
-    A run that asks at its own terminal goes on at once; one that is paused goes on with drctl resume.
-
-    Example: drctl approve approve-the-loss 4f2a --reason "the client agreed, INC-4711"
-    """
-    from drctl.adapters.clock import SystemClock
-    from drctl.adapters.journal import Request
-    from drctl.model.plan import Approval
-    from drctl.read.suggest import did_you_mean
-
-    settings: Settings = context.obj
-    if not reason:
-        raise UsageError("an approval needs a reason", hint=f'drctl approve {step} --reason "…"')
-    journal = settings.journal()
-    try:
-        state = _open_run(settings, journal, run)
-        steps = {s.id for s in state.the_plan.steps() if isinstance(s.action, Approval)}
-        if step not in steps:
-            raise UsageError(
-                f"the run {state.run_id} has no approval step {step}{did_you_mean(step, steps)}",
-                state="this command changed nothing",
-                hint=f"drctl report {state.run_id}",
-            )
-        now = SystemClock().now().isoformat(timespec="seconds")
-        journal.ask(state.run_id, Request(kind="approve", step=step, who=operator(), why=reason, at=now))
-    finally:
-        journal.close()
-    typer.echo(f"approved; when the run is paused: drctl resume {state.run_id}", err=True)
     return ExitCode.DONE
 
 

@@ -32,6 +32,12 @@ Approve = Annotated[
 Override = Annotated[
     list[str] | None, typer.Option("--override", metavar="FACT=REASON", help="Vouch for a fact that nothing proves.")
 ]
+BreakGlass = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--break-glass", metavar="STEP=REASON", help="Pass an approval step without its approvals; it is told."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -57,6 +63,7 @@ def failover(
     check: Check = False,
     approve: Approve = None,
     override: Override = None,
+    break_glass: BreakGlass = None,
 ) -> int:
     """Fail a service over to its HA standby, with the RTO and RPO clocks running.
 
@@ -86,6 +93,7 @@ def failover(
         check=check,
         approve=approve or [],
         override=override or [],
+        break_glass=break_glass or [],
     )
     return order.carry_out(context.obj)
 
@@ -110,6 +118,7 @@ def run(
     check: Check = False,
     approve: Approve = None,
     override: Override = None,
+    break_glass: BreakGlass = None,
 ) -> int:
     """Carry out any runbook for a service, or a plan that was saved and approved.
 
@@ -147,6 +156,7 @@ def run(
         check=check,
         approve=approve or [],
         override=override or [],
+        break_glass=break_glass or [],
     )
     return order.carry_out(context.obj)
 

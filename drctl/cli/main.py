@@ -11,6 +11,7 @@ import typer
 
 from drctl import __version__
 from drctl.cli import (
+    approve,
     backups,
     doctor,
     elsewhere,
@@ -65,7 +66,20 @@ def main(
     context.obj = Settings(state_dir=state_directory(state_dir))
 
 
-for _verb in (failover, resume, elsewhere, validate, plan, show, records, report, schema, doctor, init):
+for _verb in (
+    failover,
+    resume,
+    elsewhere,
+    approve,
+    validate,
+    plan,
+    show,
+    records,
+    report,
+    schema,
+    doctor,
+    init,
+):
     _verb.register(app)
 app.add_typer(backups.app, name="backups")
 app.add_typer(lab.app, name="lab")

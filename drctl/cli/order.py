@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ class Order:
     check: bool
     approve: list[str]
     override: list[str]
+    break_glass: list[str] = field(default_factory=list)
     saved: Path | None = None  # a plan to be carried out exactly as it is; it holds runbook, service and inputs
 
     def carry_out(self, settings: Settings) -> int:
@@ -93,6 +94,7 @@ class Order:
             no_input=self.no_input,
             approve=self.approve,
             override=self.override,
+            break_glass=self.break_glass,
         )
 
     def _given(self, now: datetime) -> tuple[Body, ...]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from drctl.adapters.journal import JournalFile, Request
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from drctl.adapters.journal import JournalFile, Request, Signed
+from drctl.adapters.signatures import BadSignature, verify
+from drctl.engine.approvals import NAMESPACE, is_requester, objection, parse
 from drctl.engine.ports import Answer, Person
 from drctl.engine.state import RunState
 from drctl.errors import DrctlError
 from drctl.model.events import PersonAsked, Question, StopRequested
+from drctl.model.plan import Approval
+from drctl.model.units import format_duration
 
 
 class Requests:
@@ -29,37 +36,96 @@ class Requests:
         return None
 
     def approval(self, step: str) -> Answer | None:
+        """An approval without a signature, where none is asked for."""
         for request in self._requests():
             if request.kind == "approve" and request.step == step:
                 return Answer(answer="yes", who=request.who, why=request.why)
         return None
 
+    def signed(self, question: PersonAsked, state: RunState, now: datetime) -> Answer | None:
+        """The next signed approval of the step that the run has not heard of, judged."""
+        heard = {given.signature for given in state.approvals}
+        try:
+            handed_in: tuple[Signed, ...] = self._journal.handed_in(self._run_id)
+        except DrctlError:
+            return None
+        for one in handed_in:
+            if one.step == question.step and one.signature not in heard:
+                return judged(one.statement, one.signature, state=state, question=question, now=now)
+        return None
+
+
+def judged(text: str, signature: str, *, state: RunState, question: PersonAsked, now: datetime) -> Answer:
+    """Whether a signed approval counts: ``approve``, or ``refused`` with the reason; both go into the journal."""
+    signers = state.the_plan.allowed_signers
+    who = fingerprint = ""
+    try:
+        statement = parse(text)
+        found = verify(text, signature, allowed_signers=signers.text if signers else "", namespace=NAMESPACE)
+        who, fingerprint = found.principal, found.fingerprint
+        why = objection(statement, state=state, question=question, now=now)
+        if not why and is_requester(state, principal=who, fingerprint=fingerprint):
+            why = f"{who} runs this, and four eyes are needed"
+        reason = statement.reason
+    except (BadSignature, ValueError) as error:
+        why, reason = str(error), ""
+    return Answer(
+        answer="refused" if why else "approve",
+        who=who,
+        why=why or reason,
+        statement=text,
+        signature=signature,
+        fingerprint=fingerprint,
+    )
+
 
 class DecidedElsewhere:
     """Approvals that came from another terminal, before the question is put here or while it is."""
 
-    def __init__(self, requests: Requests) -> None:
+    def __init__(self, requests: Requests, now: Callable[[], datetime]) -> None:
         self.here: Person | None = None
         self._requests = requests
-        self._question: PersonAsked | None = None
+        self._now = now
+        self._asked: tuple[PersonAsked, RunState, datetime] | None = None
 
     def decide(self, question: PersonAsked, state: RunState) -> Answer:
-        self._question = question
+        self._asked = (question, state, self._now())
         try:
             found = self._found()
             if found is not None:
                 return found
             answer = self.here.decide(question, state) if self.here else Answer(answer=question.unattended)
-            return (self._found() or answer) if answer.answer == "pause" else answer
+            if answer.answer != "pause":
+                return answer
+            return self._found() or (Answer(answer="pause", why=self._too_late()) if self._too_late() else answer)
         finally:
-            self._question = None
+            self._asked = None
 
     def came(self) -> bool:
-        """Whether the answer to the question that stands has come from elsewhere, or an abort."""
-        return self._found() is not None or self._requests.stop() is not None
+        """Whether the answer to the question that stands has come from elsewhere, an abort, or its time is over."""
+        return self._found() is not None or self._requests.stop() is not None or bool(self._too_late())
 
     def _found(self) -> Answer | None:
-        question = self._question
-        if question is None or question.question is not Question.APPROVAL:
+        if self._asked is None or self._asked[0].question is not Question.APPROVAL:
             return None
+        question, state, _ = self._asked
+        if self._policy() is not None:
+            return self._requests.signed(question, state, self._now())
         return self._requests.approval(question.step)
+
+    def _too_late(self) -> str:
+        """That nobody approved in time, in words; empty while there is time."""
+        policy = self._policy()
+        if self._asked is None or policy is None or policy.within_s is None:
+            return ""
+        if self._now() - self._asked[2] < timedelta(seconds=policy.within_s):
+            return ""
+        return f"not enough approvals came within {format_duration(policy.within_s)}"
+
+    def _policy(self) -> Approval | None:
+        """The step's own, where signatures count."""
+        if self._asked is None:
+            return None
+        question, state, _ = self._asked
+        action = state.the_plan.step(question.step).action
+        return action if isinstance(action, Approval) and action.minimum else None

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from drctl.cli.failover import Approve, Json, NoInput, Override, Plain
+from drctl.cli.failover import Approve, BreakGlass, Json, NoInput, Override, Plain
 from drctl.cli.settings import Settings
 from drctl.errors import UsageError
 
@@ -26,6 +26,7 @@ def resume(
     plain: Plain = False,
     approve: Approve = None,
     override: Override = None,
+    break_glass: BreakGlass = None,
 ) -> int:
     """Go on with a run from its journal alone: attach to what was sent, settle what is in doubt, do the rest.
 
@@ -56,5 +57,13 @@ def resume(
             state="this command changed nothing",
             hint=f"drctl report {state.run_id}",
         )
-    manner = manner_of(state.the_plan, json=json, plain=plain, no_input=no_input, approve=approve, override=override)
+    manner = manner_of(
+        state.the_plan,
+        json=json,
+        plain=plain,
+        no_input=no_input,
+        approve=approve,
+        override=override,
+        break_glass=break_glass,
+    )
     return go_on(settings, state, manner)

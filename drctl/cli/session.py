@@ -47,6 +47,7 @@ class Manner:
     terminal: Terminal | None = None  # None: nobody is asked
     approvals: dict[str, str] = field(default_factory=dict)
     overrides: dict[str, str] = field(default_factory=dict)
+    break_glass: dict[str, str] = field(default_factory=dict)
 
     @property
     def interactive(self) -> bool:
@@ -54,7 +55,14 @@ class Manner:
 
 
 def manner_of(
-    plan: Plan, *, json: bool, plain: bool, no_input: bool, approve: list[str] | None, override: list[str] | None
+    plan: Plan,
+    *,
+    json: bool,
+    plain: bool,
+    no_input: bool,
+    approve: list[str] | None,
+    override: list[str] | None,
+    break_glass: list[str] | None = None,
 ) -> Manner:
     """The manner that the options ask for.
 
@@ -62,11 +70,21 @@ def manner_of(
         UsageError: for a decision about a step or a fact that the plan does not have, or one without a reason.
     """
     approvals, overrides = pairs("--approve", approve or []), pairs("--override", override or [])
-    steps = {s.id for s in plan.steps() if isinstance(s.action, Approval)}
+    broken = pairs("--break-glass", break_glass or [])
+    asking = {s.id: s.action.minimum for s in plan.steps() if isinstance(s.action, Approval)}
+    steps = {step for step, minimum in asking.items() if not minimum}
+    signed = {step for step, minimum in asking.items() if minimum}
+    for step in signed & set(approvals):
+        raise UsageError(
+            f"--approve {step}: it needs the signatures of {asking[step]} other than you",
+            state="nothing was connected or changed",
+            hint=f'drctl approve {step} --reason "…" --key …, by somebody else; alone: --break-glass {step}="why"',
+        )
     facts = {s.requires for s in plan.steps() if s.requires}
     for option, given, known, what in (
         ("--approve", approvals, steps, "approval step"),
         ("--override", overrides, facts, "required fact"),
+        ("--break-glass", broken, signed, "approval step that needs signatures"),
     ):
         for name, reason in given.items():
             if name not in known:
@@ -82,6 +100,7 @@ def manner_of(
         terminal=None if no_input else open_terminal(),
         approvals=approvals,
         overrides=overrides,
+        break_glass=broken,
     )
 
 
@@ -111,14 +130,30 @@ def start(settings: Settings, plan: Plan, manner: Manner, *, run_id: str, given:
         pid=os.getpid(),
         interactive=manner.interactive,
         reason=reason,
+        operator_keys=_own_keys(plan),
     )
     return _conduct(settings, plan, manner, run_id=run_id, state=RunState(), bodies=(first, *given))
 
 
 def go_on(settings: Settings, state: RunState, manner: Manner) -> int:
     """Take up a run that was paused or whose drctl died; the exit code."""
-    first = RunResumed(operator=operator(), controller=controller(), pid=os.getpid(), interactive=manner.interactive)
+    first = RunResumed(
+        operator=operator(),
+        controller=controller(),
+        pid=os.getpid(),
+        interactive=manner.interactive,
+        operator_keys=_own_keys(state.the_plan),
+    )
     return _conduct(settings, state.the_plan, manner, run_id=state.run_id, state=state, bodies=(first,))
+
+
+def _own_keys(plan: Plan) -> tuple[str, ...]:
+    """The operator's own keys, which cannot approve; looked up only where a signature can."""
+    if plan.allowed_signers is None:
+        return ()
+    from drctl.adapters.signatures import own_fingerprints
+
+    return own_fingerprints()
 
 
 def give_up(settings: Settings, state: RunState, manner: Manner, *, why: str) -> int:
@@ -197,7 +232,7 @@ def _lock(settings: Settings, plan: Plan, run_id: str, now: datetime) -> Abstrac
 
 
 def _person(manner: Manner, screen: Screen, signals: Signals, requests: Requests) -> Person:
-    elsewhere = DecidedElsewhere(requests)
+    elsewhere = DecidedElsewhere(requests, SystemClock().now)
     asked = None
     if manner.terminal is not None:
         asked = TerminalPerson(
@@ -207,6 +242,10 @@ def _person(manner: Manner, screen: Screen, signals: Signals, requests: Requests
             who=operator(),
         )
     elsewhere.here = UnattendedPerson(
-        approvals=manner.approvals, overrides=manner.overrides, who=operator(), otherwise=asked
+        approvals=manner.approvals,
+        overrides=manner.overrides,
+        break_glass=manner.break_glass,
+        who=operator(),
+        otherwise=asked,
     )
     return elsewhere

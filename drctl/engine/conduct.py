@@ -153,6 +153,9 @@ class Conductor:
                 answer=answer.answer,
                 who=answer.who,
                 why=answer.why,
+                statement=answer.statement,
+                signature=answer.signature,
+                fingerprint=answer.fingerprint,
             )
         )
         while not self.inbox.empty():  # a Ctrl-C at the question is a stop, and not only a pause

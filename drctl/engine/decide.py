@@ -339,6 +339,8 @@ def _approval(state: RunState, step: Step, action: Approval, target: Target) -> 
                 who="drctl",
                 why=f"not needed: {name} is {format_duration(found)}, within {format_duration(limit)}",
             )
+    if action.minimum:
+        return Ask(question=_signatures(state, step, action))
     return Ask(
         question=PersonAsked(
             question=Question.APPROVAL,
@@ -347,6 +349,25 @@ def _approval(state: RunState, step: Step, action: Approval, target: Target) -> 
             answers=("yes", "no", "pause"),
             unattended="pause",
         )
+    )
+
+
+def _signatures(state: RunState, step: Step, action: Approval) -> PersonAsked:
+    """Whoever runs this cannot approve it: they can wait, or break the glass in front of everybody's eyes."""
+    given = state.approvers(step.id)
+    who = f"; given by {', '.join(given)}" if given else ""
+    refused = tuple(f"{a.who or 'a signature'} does not count: {a.refused}" for a in state.approvals if a.refused)
+    return PersonAsked(
+        question=Question.APPROVAL,
+        step=step.id,
+        prompt=fill(action.prompt, state.values),
+        facts=(
+            f"{len(given)} of {action.minimum} approvals of others than you{who}",
+            *refused,
+            f"to approve, elsewhere: drctl approve {step.id} {state.run_id} --reason … --key …",
+        ),
+        answers=("no", "pause", "break_glass"),
+        unattended="pause",
     )
 
 

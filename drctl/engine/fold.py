@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from drctl.engine.state import ClockPoint, Override, RunState, Target, TargetState
+from drctl.engine.state import BrokenGlass, ClockPoint, Override, RunState, SignedApproval, Target, TargetState
 from drctl.model import events as ev
 from drctl.model.events import Act, Outcome, Question, Reason
-from drctl.model.plan import Mark, Step
+from drctl.model.plan import Approval, Mark, Step
 from drctl.model.units import parse_instant
 
 
@@ -38,6 +38,8 @@ def fold(state: RunState, event: ev.Event) -> RunState:
                 plan=body.plan,
                 plan_digest=body.plan_digest,
                 operator=body.operator,
+                operators=(body.operator,),
+                operator_keys=body.operator_keys,
                 controller=body.controller,
                 pid=body.pid,
                 reason=body.reason,
@@ -87,6 +89,8 @@ def _resumed(state: RunState, body: ev.RunResumed, at: datetime) -> RunState:
         state,
         targets=targets,
         operator=body.operator,
+        operators=tuple(dict.fromkeys([*state.operators, body.operator])),
+        operator_keys=tuple(dict.fromkeys([*state.operator_keys, *body.operator_keys])),
         controller=body.controller,
         pid=body.pid,
         resumed=state.resumed + 1,
@@ -247,6 +251,12 @@ def _answered(state: RunState, body: ev.PersonAnswered, at: datetime) -> RunStat
             return replace(state, fallen_back=f"{body.who or 'the runbook'}: {body.step} failed {body.why}".strip())
         case Question.FAILED, "rollback":
             return replace(state, rolling_back=f"{body.who or 'the runbook'}: {body.step} failed {body.why}".strip())
+        case Question.APPROVAL, "approve" | "refused":
+            return _signed(state, body, target, over, at)
+        case Question.APPROVAL, "break_glass":
+            broken = BrokenGlass(step=body.step, who=body.who, why=body.why, at=at)
+            state = replace(state, broken_glass=(*state.broken_glass, broken))
+            return _over(state, state.the_plan.step(body.step), target, replace(over, outcome=Outcome.SUCCEEDED), at)
         case (Question.APPROVAL, "yes") | (Question.MANUAL, "done"):
             step = state.the_plan.step(body.step)
             return _over(state, step, target, replace(over, outcome=Outcome.SUCCEEDED), at)
@@ -272,3 +282,22 @@ def _answered(state: RunState, body: ev.PersonAnswered, at: datetime) -> RunStat
             return _with(state, target, again)
         case _:
             return state
+
+
+def _signed(state: RunState, body: ev.PersonAnswered, target: Target, over: TargetState, at: datetime) -> RunState:
+    """One more signature. The step is over when there are enough of them."""
+    given = SignedApproval(
+        step=body.step,
+        who=body.who,
+        why=body.why,
+        fingerprint=body.fingerprint,
+        signature=body.signature,
+        refused=body.why if body.answer == "refused" else "",
+    )
+    state = replace(state, approvals=(*state.approvals, given))
+    step = state.the_plan.step(body.step)
+    wanted = step.action.minimum if isinstance(step.action, Approval) else 0
+    approvers = state.approvers(body.step)
+    if len(approvers) < wanted:
+        return state
+    return _over(state, step, target, replace(over, outcome=Outcome.SUCCEEDED, who=", ".join(approvers)), at)

@@ -181,6 +181,9 @@ class Answer:
     answer: str
     who: str = ""
     why: str = ""
+    statement: str = ""
+    signature: str = ""
+    fingerprint: str = ""
 
 
 class Person(Protocol):

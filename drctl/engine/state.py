@@ -63,6 +63,28 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignedApproval:
+    """An approval that came with a signature. ``refused`` says why it does not count."""
+
+    step: str
+    who: str
+    why: str
+    fingerprint: str
+    signature: str
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenGlass:
+    """An approval step that somebody passed without the approvals that it needs."""
+
+    step: str
+    who: str
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
     """The whole of a run, as far as its events tell."""
 
@@ -70,6 +92,8 @@ class RunState:
     plan: Plan | None = None
     plan_digest: str = ""
     operator: str = ""
+    operators: tuple[str, ...] = ()  # all who ever conducted it: none of them may approve
+    operator_keys: tuple[str, ...] = ()
     controller: str = ""
     pid: int = 0
     reason: str = ""
@@ -80,6 +104,8 @@ class RunState:
     clock: Mapping[Mark, ClockPoint] = field(default_factory=dict)
     recovery: Mapping[str, ClockPoint] = field(default_factory=dict)  # recovery_point, last_write
     overrides: tuple[Override, ...] = ()
+    approvals: tuple[SignedApproval, ...] = ()
+    broken_glass: tuple[BrokenGlass, ...] = ()
     question: ev.PersonAsked | None = None
     asked_at: datetime | None = None
     waited_for_people_s: float = 0.0
@@ -119,6 +145,10 @@ class RunState:
     def target(self, target: Target) -> TargetState:
         """What is known of a target; a new one when nothing is."""
         return self.targets.get(target, _NEW)
+
+    def approvers(self, step_id: str) -> tuple[str, ...]:
+        """The different people whose approval of the step counts."""
+        return tuple(dict.fromkeys(a.who for a in self.approvals if a.step == step_id and not a.refused))
 
     @property
     def in_flight(self) -> tuple[Target, ...]:

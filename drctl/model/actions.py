@@ -134,6 +134,10 @@ class ApprovalText(Written):
     """What the person is asked; ${name} is filled in."""
     only_if_above: OnlyIfAbove | None = None
     """Ask only then."""
+    minimum: Annotated[int, Field(ge=1, le=20)] | None = None
+    """How many different people must approve, when it is not what the inventory says."""
+    within: SomeTime | None = None
+    """How old an approval may be, and how long one is waited for, when it is not what the inventory says."""
 
 
 class ManualText(Written):

@@ -52,7 +52,7 @@ class Reason(StrEnum):
 class Question(StrEnum):
     """What a person is asked."""
 
-    APPROVAL = "approval"  # answers: yes, no, pause
+    APPROVAL = "approval"  # answers: yes, no, pause; where signatures count: approve, refused, break_glass, no, pause
     MANUAL = "manual"  # answers: done, failed, pause
     FAILED = "failed"  # answers: retry, skip, fallback and rollback where there are such, pause, abort
     IN_DOUBT = "in_doubt"  # answers: succeeded, run_again, pause, abort
@@ -90,6 +90,7 @@ class RunStarted:
     pid: int
     interactive: bool
     reason: str = ""  # why this run: a ticket, a sentence
+    operator_keys: tuple[str, ...] = ()  # fingerprints of the operator's own SSH keys: they cannot approve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,7 @@ class RunResumed:
     controller: str
     pid: int
     interactive: bool
+    operator_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +174,9 @@ class PersonAnswered:
     answer: str
     who: str
     why: str = ""
+    statement: str = ""  # what was signed, and its signature: both can be checked with ssh-keygen alone
+    signature: str = ""
+    fingerprint: str = ""  # of the key that signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -186,6 +186,17 @@ class Service(Written):
         return [hosts] if isinstance(hosts, str) else list(hosts)
 
 
+class Approvals(Written):
+    """Who may approve, and how many must. With it an approval is a signature, and never the requester's own."""
+
+    allowed_signers: Line
+    """A file as ssh-keygen(1) describes it under ALLOWED SIGNERS; a relative path is beside the inventory."""
+    minimum: Annotated[int, Field(ge=1, le=20)] = 1
+    """How many different people must approve a step."""
+    within: SomeTime = 3600.0
+    """How old an approval may be, and how long one is waited for."""
+
+
 class Inventory(Written):
     """All that drctl knows of the world."""
 
@@ -201,6 +212,8 @@ class Inventory(Written):
     """What every service is promised of its backups."""
     ssh: Ssh = Ssh()
     """How hosts are reached."""
+    approvals: Approvals | None = None
+    """Who may approve; without it whoever sits at the terminal says yes."""
     sites: Annotated[dict[Slug, Site], Field(min_length=1)]
     """The places."""
     hosts: Annotated[dict[HostName, Host], Field(min_length=1)]

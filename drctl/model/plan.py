@@ -148,11 +148,16 @@ class Tcp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """A person says yes. ``only_if`` asks only when a captured number or duration is above the limit."""
+    """A person says yes. ``only_if`` asks only when a captured number or duration is above the limit.
+
+    With a ``minimum`` so many others than the requester approve it with signatures that are at most ``within_s`` old.
+    """
 
     kind: Literal["approval"] = "approval"
     prompt: str
     only_if_above: tuple[str, float] | None = None  # (captured name, limit; durations in seconds)
+    minimum: int = 0  # 0: whoever sits at the terminal says yes
+    within_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +315,7 @@ class Plan:
     inventory_source: Source
     drctl_version: str
     called_sources: tuple[Source, ...] = ()  # the other runbooks that steps of this plan come from
+    allowed_signers: Source | None = None  # who may approve, as ssh-keygen -Y verify reads it
 
     def steps(self, section: Section | None = None) -> tuple[Step, ...]:
         """The steps in order, of one section or of all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -22,6 +23,7 @@ from drctl.read.link import Frame, Linked, link
 from drctl.read.lint_flow import known_by_stage
 from drctl.read.suggest import did_you_mean, listed
 from drctl.read.template import fill, mentions
+from drctl.read.text import read_text
 
 RunbookDocument = Document[Runbook]
 InventoryDocument = Document[Inventory]
@@ -132,6 +134,7 @@ def _make(
     for maker in makers.values():
         problems += [*maker.missing_role_problems(), *maker.problems]
     title = _title(runbook, root_scope, problems)
+    signers = _allowed_signers(inventory, problems)
     if errors(problems):
         return None, in_order(problems)
     return Plan(
@@ -147,6 +150,7 @@ def _make(
         inputs=(*(inputs[name] for name in sorted(inputs)), *scopes.inputs),
         runbook_source=runbook.source,
         inventory_source=inventory.source,
+        allowed_signers=signers,
         drctl_version=made_by.version,
         called_sources=_sources(makers, runbook),
     ), in_order(problems)
@@ -180,6 +184,20 @@ def ssh_config_of(inventory: InventoryDocument) -> str | None:
     if written is None:
         return None
     return str(FilePath(inventory.file).absolute().parent / FilePath(written).expanduser())
+
+
+def _allowed_signers(inventory: InventoryDocument, problems: list[Diagnostic]) -> Source | None:
+    """The file of those who may approve, as it is now: a run carries it, and whoever is added later is not in it."""
+    policy = inventory.value.approvals
+    if policy is None:
+        return None
+    path = FilePath(inventory.file).parent / FilePath(policy.allowed_signers).expanduser()
+    text, found = read_text(path)
+    if text is None:
+        where = ("approvals", "allowed_signers")
+        problems.append(inventory.places.problem(where, f"{path}: {found[0].message}", hint=found[0].hint))
+        return None
+    return Source(path=str(path), sha256=hashlib.sha256(text.text.encode()).hexdigest(), text=text.text)
 
 
 def _title(runbook: RunbookDocument, scope: Scope, problems: list[Diagnostic]) -> str:

@@ -253,8 +253,9 @@ class StepMaker:
     def _approval(self, approval: ApprovalText, path: Path, names: StepNames) -> Approval:
         prompt = names.text((*path, "prompt"), approval.prompt)
         condition = approval.only_if_above
+        minimum, within_s = self._signatures(approval, path)
         if condition is None:
-            return Approval(prompt=prompt)
+            return Approval(prompt=prompt, minimum=minimum, within_s=within_s)
         limit: float | None
         if isinstance(condition.limit, str) and condition.limit in ("rpo", "rto"):
             limit = self.objectives.rpo_s if condition.limit == "rpo" else self.objectives.rto_s
@@ -265,7 +266,20 @@ class StepMaker:
                 limit = 0.0
         else:
             limit = parse_duration(condition.limit) if isinstance(condition.limit, str) else float(condition.limit)
-        return Approval(prompt=prompt, only_if_above=(condition.value, limit))
+        above = (condition.value, limit)
+        return Approval(prompt=prompt, only_if_above=above, minimum=minimum, within_s=within_s)
+
+    def _signatures(self, approval: ApprovalText, path: Path) -> tuple[int, float | None]:
+        """How many signatures, and how old they may be; 0 where the inventory does not ask for any."""
+        policy = self.words.inventory.approvals
+        if policy is not None:
+            within_s = approval.within if approval.within is not None else policy.within
+            return approval.minimum or policy.minimum, within_s
+        for word in ("minimum", "within"):
+            if getattr(approval, word) is not None:
+                message = "is about signatures, and the inventory does not say who may sign"
+                self._add((*path, word), message, key=True, hint="add approvals: {allowed_signers: FILE} there")
+        return 0, None
 
     def _verify(self, verify: VerifyText, path: Path, names: StepNames) -> Verify | None:
         action = self._probe(verify, path, names)

@@ -119,6 +119,13 @@ def _of_run(events: Sequence[Event], state: RunState) -> Iterator[Deviation]:
     for override in state.overrides:
         who = override.who or "nobody"
         yield _deviation("override", f"{override.fact} was not proved; {who} vouched for it: {override.why}")
+    for broken in state.broken_glass:
+        text = f"nobody approved it; {broken.who or 'nobody'} broke the glass: {broken.why}"
+        yield _deviation("break_glass", text, Target(broken.step, ""))
+    for given in state.approvals:
+        if given.refused:
+            text = f"an approval of {given.who or 'nobody who may'} did not count: {given.refused}"
+            yield _deviation("approval_refused", text, Target(given.step, ""))
     before = events[0]
     for event in events[1:]:
         match event.body:

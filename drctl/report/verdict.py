@@ -149,6 +149,8 @@ def truths(state: RunState) -> tuple[str, ...]:
             said.append(f"{fact}: not proved, {vouched.who or 'nobody'} vouched for it")
         else:
             said.append(f"{fact}: {'proved' if state.proved(fact) else 'not proved'}")
+    for broken in state.broken_glass:
+        said.append(f"{broken.step}: NOT APPROVED, {broken.who or 'nobody'} broke the glass")
     return tuple(said)
 
 

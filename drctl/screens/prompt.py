@@ -20,6 +20,7 @@ FACT_LINES = 12
 _MEANING = {
     (Question.APPROVAL, "yes"): "go on",
     (Question.APPROVAL, "no"): "abort the run",
+    (Question.APPROVAL, "break_glass"): "go on without the approvals; everybody will hear of it, and why",
     (Question.FAILED, "retry"): "try it again",
     (Question.FAILED, "skip"): "go on without it",
     (Question.FAILED, "fallback"): "leave this runbook for its fallback, on the same clock",
@@ -31,7 +32,7 @@ _MEANING = {
     (Question.OVERRIDE, "override"): "you vouch for the fact yourself; it goes into the evidence",
 }
 _ALWAYS = {"pause": "stop here; drctl resume goes on", "abort": "give the run up; what always runs still does"}
-_WANT_A_REASON = ("override", "skip", "succeeded", "abort", "no", "fallback", "rollback", "failed")
+_WANT_A_REASON = ("override", "skip", "succeeded", "abort", "no", "fallback", "rollback", "failed", "break_glass")
 
 
 class TerminalPerson:
@@ -71,6 +72,8 @@ class TerminalPerson:
                 continue
             if chosen == "override" and not self._vouches(state.the_plan.step(question.step).requires or ""):
                 continue
+            if chosen == "break_glass" and not self._types("break glass", "Nobody approved it."):
+                continue
             why = ""
             if chosen in _WANT_A_REASON:
                 reason = self._reason()
@@ -84,8 +87,11 @@ class TerminalPerson:
 
     def _vouches(self, fact: str) -> bool:
         """Typing the fact in full is slow on purpose: two primaries cost more than ten seconds."""
-        said = self._ask(f"Nothing proved it. Type {fact} to vouch for it: ")
-        if said == fact:
+        return self._types(fact, "Nothing proved it.", "to vouch for it")
+
+    def _types(self, wanted: str, why: str, purpose: str = "to go on all the same") -> bool:
+        said = self._ask(f"{why} Type {wanted} {purpose}: ")
+        if said == wanted:
             return True
         self._terminal.say("That is not it; nothing was decided.")
         return False

@@ -21,17 +21,22 @@ class UnattendedPerson:
         *,
         approvals: Mapping[str, str],
         overrides: Mapping[str, str],
+        break_glass: Mapping[str, str] | None = None,
         who: str,
         otherwise: Person | None = None,
     ) -> None:
-        """``approvals`` map a step's id to the reason, ``overrides`` a fact's name to it."""
+        """``approvals`` and ``break_glass`` map a step's id to the reason, ``overrides`` a fact's name to it."""
         self._approvals = approvals
         self._overrides = overrides
+        self._break_glass = break_glass or {}
         self._who = who
         self._otherwise = otherwise
 
     def decide(self, question: PersonAsked, state: RunState) -> Answer:
         match question.question:
+            case Question.APPROVAL if "break_glass" in question.answers:
+                if question.step in self._break_glass:
+                    return Answer(answer="break_glass", who=self._who, why=self._break_glass[question.step])
             case Question.APPROVAL if question.step in self._approvals:
                 return Answer(answer="yes", who=self._who, why=self._approvals[question.step])
             case Question.OVERRIDE:

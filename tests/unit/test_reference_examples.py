@@ -30,6 +30,7 @@ steps:
 WORLD = """inventory: page
 residency: ZA
 objectives: {rpo: 24h}
+approvals: {allowed_signers: allowed_signers}
 sites:
   here: {provider: P, country: ZA, kind: datacentre}
   there: {provider: Q, country: ZA, kind: cloud}
@@ -71,6 +72,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with the page's inventory and those of its examples that name their file."""
     monkeypatch.chdir(tmp_path)
     Path("inventory.yml").write_text(WORLD)
+    Path("allowed_signers").write_text("thandi@taskflow.example ssh-ed25519 AAAA\n")
     Path("runbooks").mkdir()
     for example in EXAMPLES:
         named = re.match(r"# (runbooks/[\w-]+\.yml)\n", example)
