@@ -72,13 +72,13 @@ def approve(
             return _accept(journal, settings, accept)
         if not step:
             raise UsageError("which step is approved?", state=_NOTHING, hint="drctl status names what a run waits for")
+        if not ask and not reason.strip():
+            raise UsageError("an approval needs a reason", state=_NOTHING, hint=f'drctl approve {step} --reason "…"')
         state = the_open_run(settings, journal, run)
         _must_have(state, step)
         if ask:
             typer.echo(_text(_statement(journal, state, step, "")), nl=False)
             return ExitCode.DONE
-        if not reason.strip():
-            raise UsageError("an approval needs a reason", state=_NOTHING, hint=f'drctl approve {step} --reason "…"')
         if state.the_plan.allowed_signers is None:
             _say_yes(journal, state, step, reason)
         else:
