@@ -16,7 +16,7 @@ from drctl.cli.lab_meant import Json, meant_lab, tell
 from drctl.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from drctl.lab.status import Status
+    from drctl.lab.status import BackupStatus, Status
     from drctl.lab.topology import Settings
 
 app = typer.Typer(
@@ -30,6 +30,8 @@ power = typer.Typer(
 app.add_typer(power, name="power")
 app.command("backup")(lab_backups.backup)
 app.add_typer(lab_backups.backups, name="backups")
+app.add_typer(lab_backups.breaking, name="break")
+app.add_typer(lab_backups.mending, name="mend")
 
 HostOrSite = Annotated[str, typer.Argument(metavar="HOST|SITE", help="A host or a site of the lab.")]
 HostName = Annotated[str, typer.Argument(metavar="HOST", help="A host of the lab.")]
@@ -107,9 +109,18 @@ def _status_text(now: Status) -> str:
     lines += [
         f"application: {now.application}, its database traffic goes to {now.application_database}",
         f"first full backup: {now.backup}",
+        *(_backup_text(place) for place in now.backups),
+        *([f"{len(now.history)} of these are a history, made with an injected clock"] if now.history else []),
+        *(f"broken: {said}" for said in now.broken),
         f"inventory: {now.inventory}",
     ]
     return "\n".join(lines)
+
+
+def _backup_text(place: BackupStatus) -> str:
+    newest = f", newest {place.newest}, ended {place.ended}" if place.newest else ""
+    copied = f", replicated {place.replicated}" if place.replicated else ""
+    return f"backups at {place.location}: {place.count}{newest}{copied}"
 
 
 @app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -139,7 +140,8 @@ def _own_clock(settings: Settings, primary: Host, library: Path) -> Iterator[Non
 
 def _set_clock(primary: Host, at: datetime) -> None:
     """Set the clock of the running PostgreSQL. It is written as a distance, so that it goes on from there."""
-    seconds = round((at - datetime.now(UTC)).total_seconds())
+    # Rounded up: a row of 02:00 is not to be dated 01:59.
+    seconds = math.ceil((at - datetime.now(UTC)).total_seconds())
     script = f'printf %s "$1" >{_CLOCK}.new && mv {_CLOCK}.new {_CLOCK}'
     primary.execute(["sh", "-c", script, "sh", f"{seconds:+d}"], user="postgres")
 

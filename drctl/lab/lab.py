@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drctl.errors import LabError, UsageError
-from drctl.lab import acknowledged, backups, database, edge, history, inventory, lifecycle, ssh, status
+from drctl.lab import acknowledged, backups, damage, database, edge, history, inventory, lifecycle, ssh, status
 from drctl.lab.commands import Progress, silent, wait_until
 from drctl.lab.disk import Accounts, Disk
 from drctl.lab.host import Host
@@ -217,6 +217,16 @@ class Lab:
         self.require_up()
         self.wait_backup()
         return history.make(self.settings, days, progress)
+
+    def break_backup(self, fault: damage.Fault, locations: Sequence[str] = (), label: str = "") -> list[str]:
+        """Break a backup, at cloudprox unless places are named; what exactly was broken."""
+        self.require_up()
+        return [done.said for done in damage.break_backup(self.settings, fault, locations, label)]
+
+    def mend_backup(self) -> list[str]:
+        """Undo whatever :meth:`break_backup` did; what was undone."""
+        self.require_up()
+        return damage.mend(self.settings)
 
     # -- ways in --
 

@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from drctl.errors import LabError
-from drctl.lab import edge, tiers
+from drctl.lab import backups, damage, edge, tiers
 from drctl.lab.database import first_backup_code, role_of
 from drctl.lab.host import Host
 from drctl.lab.latency import Latency
 from drctl.lab.network import Network
+from drctl.lab.repository import Repository
 from drctl.lab.state import LabState, machine_boot_id, read_state
-from drctl.lab.topology import DATABASE_HOSTS, HOSTS, Settings
+from drctl.lab.topology import COPIES, DATABASE_HOSTS, HOSTS, REPOSITORY_HOST, Settings
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,18 @@ class HostStatus:
     size: str
     database: str = ""
     streaming_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BackupStatus:
+    """The backups at one location, by its own list; when the newest ended, and when a copy was last completed."""
+
+    location: str
+    host: str
+    count: int
+    newest: str = ""
+    ended: str = ""
+    replicated: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,9 @@ class Status:
     application: str = ""
     application_database: str = ""
     backup: str = "unknown"
+    backups: tuple[BackupStatus, ...] = ()
+    history: tuple[str, ...] = ()  # labels of backups that were made with an injected clock
+    broken: tuple[str, ...] = ()  # by `drctl lab break`
 
 
 def phase_of(state: LabState | None) -> str:
@@ -66,6 +82,19 @@ def _host_status(settings: Settings, name: str) -> HostStatus:
         size=host.size,
         database=role.name if role else "",
         streaming_to=role.streaming if role else (),
+    )
+
+
+def _backup_status(settings: Settings, location: str, host: str) -> BackupStatus:
+    held = Repository(settings, host)
+    listed = held.backups()
+    return BackupStatus(
+        location,
+        host,
+        len(listed),
+        newest=listed[-1].label if listed else "",
+        ended=f"{listed[-1].stopped:%Y-%m-%dT%H:%M:%SZ}" if listed else "",
+        replicated=held.replicated.read_text().strip() if held.replicated.exists() else "",
     )
 
 
@@ -104,4 +133,10 @@ def status(settings: Settings) -> Status:
         application=application,
         application_database=target,
         backup=("running" if running else "unknown") if code is None else "done" if code == 0 else "failed",
+        backups=tuple(
+            _backup_status(settings, location, host)
+            for location, host in {REPOSITORY_HOST: REPOSITORY_HOST, **COPIES}.items()
+        ),
+        history=backups.history(settings),
+        broken=tuple(done.said for done in damage.read(settings)),
     )

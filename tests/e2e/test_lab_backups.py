@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from drctl.errors import LabError
+from drctl.errors import DrctlError, LabError
 from drctl.lab import Lab
+from drctl.lab.damage import Fault
 from drctl.lab.topology import COPIES, DATABASE_HOSTS, REPOSITORY_HOST, REPOSITORY_HOSTS
 
 pytestmark = pytest.mark.lab
 
 BACKUPS = "/opt/taskflow/bin/backups"
+VERIFY = "pgbackrest --stanza=main verify --verbose --log-level-console=detail --output=text"
+# Restores a backup beside the running server, into a directory that is gone afterwards; says what the newest row is.
+RESTORE = """\
+set -eu
+place=/var/tmp/scratch
+rm -rf $place
+mkdir -m 700 $place
+pgbackrest --stanza=main --repo1-host="$repository" --set="$label" --pg1-path=$place --archive-mode=off "$@" \
+    --target-action=promote restore
+/usr/lib/postgresql/15/bin/pg_ctl -D $place -w -t 60 -l $place/log -o "-p 5433 -c listen_addresses='' \
+    -c primary_conninfo='' -c primary_slot_name='' -c log_directory=$place" start >/dev/null
+until [ "$(psql -p 5433 -XAtc 'select pg_is_in_recovery()')" = f ]; do sleep 0.1; done
+psql -p 5433 -XAt -d taskflow -c "select to_char(max(ts), 'YYYYMMDD-HH24') from dr_heartbeat"
+/usr/lib/postgresql/15/bin/pg_ctl -D $place -m immediate -w stop >/dev/null
+rm -rf $place
+"""
 
 
 def as_postgres(lab: Lab, host: str, command: str) -> str:
@@ -102,3 +120,102 @@ def test_three_places_have_the_backups_and_a_freeze_stops_them(fresh_lab: Lab) -
     assert refused.returncode == 1
     assert f"vault has the backup {second[1]}" in refused.stderr
     assert labels(lab, "vault") == second[1:]
+
+
+def restored_to(lab: Lab, label: str, *options: str) -> str:
+    """The hour of the newest row after a restore of a backup from the second region."""
+    ahead = f"repository=teraco-dbn label={label}\nset -- {' '.join(options)}\n"
+    return as_postgres(lab, "xneelo-jnb", ahead + RESTORE).split()[-1]
+
+
+def verdict(said: str, label: str) -> str:
+    """What verify says of one backup: its status and what is wrong with its files; nothing when it is not named."""
+    found = re.search(rf"backup: {label}, status: (\w+),.*\n\s*(.*)\n", said)
+    return " ".join(found.groups()) if found else ""
+
+
+def test_a_week_is_made_and_broken_in_every_way(fresh_lab: Lab) -> None:
+    """Three nights of it. The exit code of verify is 0 each time: as_postgres insists on it."""
+    lab = fresh_lab
+    made = lab.backups_history(3)
+    now = datetime.now(UTC)
+    assert all(label[9:11] == "00" for label in made), "02:00 in Johannesburg"
+    days = [datetime.strptime(label[:8], "%Y%m%d").replace(tzinfo=UTC) for label in made]
+    assert [day - days[0] for day in days] == [timedelta(days=number) for number in range(3)]
+    assert timedelta(0) < now - days[-1] < timedelta(days=1)
+    assert lab.status().history == tuple(made)
+    for place in lab.status().backups:
+        assert (place.count, place.newest) == (3, made[-1])
+
+    # What each holds is of its day, and the log leads from each to any later instant.
+    assert restored_to(lab, made[0], "--type=immediate") == f"{made[0][:8]}-00"
+    assert restored_to(lab, made[1], "--type=immediate") == f"{made[1][:8]}-00"
+    afternoon = f"{days[0]:%Y-%m-%d} 13:00:00+00"
+    assert restored_to(lab, made[0], "--type=time", f"'--target={afternoon}'") == f"{made[0][:8]}-12"
+    assert lab.acknowledged().missing == ()
+
+    label, clean = made[0], "missing: 0, checksum invalid: 0, size invalid: 0, other: 0"
+    expected = {
+        Fault.FLIP: "invalid missing: 0, checksum invalid: 1, size invalid: 0, other: 0",
+        Fault.TRUNCATE: "invalid missing: 0, checksum invalid: 1, size invalid: 0, other: 0",
+        Fault.MISSING: "invalid missing: 1, checksum invalid: 0, size invalid: 0, other: 0",
+        Fault.DIRECTORY: "",
+        Fault.WAL_FIRST: f"valid {clean}",
+        Fault.WAL_GAP: f"valid {clean}",
+    }
+    for fault, wanted in expected.items():
+        (said,) = lab.break_backup(fault, ["offline-store"], label)
+        assert said.startswith(f"offline-store: backup {label}: ")
+        assert lab.status().broken == (said,)
+        verified = as_postgres(lab, "vault", VERIFY)
+        assert verdict(verified, label) == wanted, (fault, verified)
+        status = "error" if wanted.startswith("invalid") else "ok"
+        assert re.search(rf"^status: {status}$", verified, re.M), (fault, verified)
+        ranges = len(re.findall(r"DETAIL: archiveId: 15-1, wal start:", verified))
+        assert ranges == (2 if fault in (Fault.WAL_FIRST, Fault.WAL_GAP) else 1), (fault, verified)
+        assert labels(lab, "vault") == made
+        assert lab.mend_backup() == [f"mended: {said}"]
+        assert verdict(as_postgres(lab, "vault", VERIFY), label) == f"valid {clean}", fault
+
+    # Stale everywhere, and young again.
+    lab.break_backup(Fault.STALE)
+    for host in REPOSITORY_HOSTS:
+        assert labels(lab, host) == made[:-1]
+    assert as_postgres(lab, "vault", "cat /var/lib/pgbackrest/.replicated").startswith(f"{days[1]:%Y-%m-%d}T00:00")
+    lab.mend_backup()
+    for host in REPOSITORY_HOSTS:
+        assert labels(lab, host) == made
+
+    # Out of reach from everywhere, and no other link with it.
+    lab.break_backup(Fault.UNREACHABLE, ["teraco-dbn"])
+    assert {frozenset(pair) for pair in lab.status().cuts} == {
+        frozenset(("teraco-dbn", other)) for other in lab.hosts if other != "teraco-dbn"
+    }
+    lab.mend_backup()
+    assert lab.status().cuts == ()
+
+    # No room: for the nightly job, and for a restore.
+    lab.break_backup(Fault.DISK_FULL)
+    with pytest.raises(LabError, match="unable to write"):
+        lab.backup()
+    lab.mend_backup()
+    assert labels(lab, REPOSITORY_HOST) == made
+    with pytest.raises(LabError, match="PostgreSQL runs"):
+        lab.break_backup(Fault.DISK_FULL, ["azure-san"])
+    database = "/opt/taskflow/bin/database"
+    lab.ssh("azure-san", [f"{database} stop"])
+    lab.break_backup(Fault.DISK_FULL, ["azure-san"])
+    refused = lab.ssh("azure-san", ["sudo -n -H -u postgres pgbackrest --stanza=main --job-retry=0 restore"])
+    assert "unable to write" in refused.stdout + refused.stderr
+    lab.mend_backup()
+    assert lab.ssh("azure-san", [f"{database} start"]).returncode == 0
+
+    for fault, options, words in (
+        (Fault.FLIP, (["mars"], ""), "no backup is kept at 'mars'"),
+        (Fault.FLIP, ([], "19990101-000000F"), "lists no backup '19990101-000000F'"),
+        (Fault.WAL_GAP, ([], made[-1]), "a gap in the middle takes three"),
+        (Fault.STALE, ([], made[-1]), "no label to choose"),
+    ):
+        with pytest.raises(DrctlError, match=words):
+            lab.break_backup(fault, *options)
+    assert lab.mend_backup() == []

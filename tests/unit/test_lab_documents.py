@@ -101,11 +101,20 @@ def test_the_file_system_that_a_path_would_lie_on() -> None:
 
 def commands() -> list[str]:
     listed = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    return [*listed, "power", "backups"]
+    return [*listed, "power", "backups", "break", "mend"]
 
 
 @pytest.mark.parametrize(
-    "words", [*([name] for name in commands()), ["power", "off"], ["power", "on"], ["backups", "history"]], ids=" ".join
+    "words",
+    [
+        *([name] for name in commands()),
+        ["power", "off"],
+        ["power", "on"],
+        ["backups", "history"],
+        ["break", "backup"],
+        ["mend", "backup"],
+    ],
+    ids=" ".join,
 )
 def test_every_help_has_an_example(words: list[str]) -> None:
     result = CliRunner().invoke(app, [*words, "--help"])
