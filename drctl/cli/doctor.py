@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drctl.cli.failover import Inventory
+from drctl.cli.begin import Inventory
 from drctl.cli.settings import Settings
 from drctl.errors import DrctlError, ExitCode
 

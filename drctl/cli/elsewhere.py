@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drctl.cli.failover import Json, Plain
+from drctl.cli.begin import Json, Plain
 from drctl.cli.settings import Settings, operator
 from drctl.errors import DrctlError, ExitCode, LockedError, UsageError
 

@@ -1,70 +1,32 @@
-"""``drctl failover`` and ``drctl run``: begin a run."""
+"""``drctl failover``, ``switchover``, ``failback``, ``run`` and ``check``: begin a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from drctl.cli import begin
 from drctl.cli.order import Order
 from drctl.errors import UsageError
 
-Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service, as the inventory names it.")]
-Inventory = Annotated[
-    Path | None, typer.Option("--inventory", "-i", envvar="DRCTL_INVENTORY", metavar="FILE", help="The inventory.")
-]
-Inputs = Annotated[list[str] | None, typer.Option("--input", metavar="NAME=VALUE", help="An input of the runbook.")]
-OutageStarted = Annotated[
-    str, typer.Option("--outage-started", metavar="TIME", help="When the outage began; the RTO starts there.")
-]
-Detected = Annotated[str, typer.Option("--detected", metavar="TIME", help="When the outage was noticed.")]
-ReasonText = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why this run: a ticket, a sentence.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Begin without typing the service's name.")]
-NoInput = Annotated[bool, typer.Option("--no-input", help="Ask nothing; what needs a person pauses the run.")]
-Json = Annotated[bool, typer.Option("--json", help="Events as NDJSON on standard output.")]
-Plain = Annotated[bool, typer.Option("--plain", help="Plain lines in place of the live screen.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Render everything, connect to nothing.")]
-Check = Annotated[bool, typer.Option("--check", help="Connect, and run the read-only steps only.")]
-Approve = Annotated[
-    list[str] | None, typer.Option("--approve", metavar="STEP=REASON", help="Approve a step beforehand.")
-]
-Override = Annotated[
-    list[str] | None, typer.Option("--override", metavar="FACT=REASON", help="Vouch for a fact that nothing proves.")
-]
-BreakGlass = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--break-glass", metavar="STEP=REASON", help="Pass an approval step without its approvals; it is told."
-    ),
+To = Annotated[
+    Literal["standby", "primary"],
+    typer.Option("--to", help="Where the service goes: to the host that the inventory names standby, or primary."),
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    app.command("failover")(failover)
+    begin.add(app, failover, runbook="failover")
+    begin.add(app, switchover, runbook="switchover", planned=True)
+    begin.add(app, failback, runbook="failback", planned=True)
     app.command("run")(run)
     app.command("check")(check)
 
 
-def failover(
-    context: typer.Context,
-    service: Service,
-    inventory: Inventory = None,
-    inputs: Inputs = None,
-    outage_started: OutageStarted = "",
-    detected: Detected = "",
-    reason: ReasonText = "",
-    yes: Yes = False,
-    no_input: NoInput = False,
-    json: Json = False,
-    plain: Plain = False,
-    dry_run: DryRun = False,
-    check: Check = False,
-    approve: Approve = None,
-    override: Override = None,
-    break_glass: BreakGlass = None,
-) -> int:
+def failover() -> dict[str, str]:
     """Fail a service over to its HA standby, with the RTO and RPO clocks running.
 
     The runbook is runbooks/failover.yml. A primary that still answers is refused.
@@ -77,25 +39,38 @@ def failover(
 
       drctl failover taskflow-demo --dry-run
     """
-    order = Order(
-        runbook="failover",
-        service=service,
-        inventory=inventory,
-        inputs=inputs or [],
-        outage_started=outage_started,
-        detected=detected,
-        reason=reason,
-        yes=yes,
-        no_input=no_input,
-        json=json,
-        plain=plain,
-        dry_run=dry_run,
-        check=check,
-        approve=approve or [],
-        override=override or [],
-        break_glass=break_glass or [],
-    )
-    return order.carry_out(context.obj)
+    return {}
+
+
+def switchover(to: To = "standby") -> dict[str, str]:
+    """Move a service to its other server with nothing lost, and show how long writes were refused.
+
+    The runbook is runbooks/switchover.yml. Both servers must be well: replication without lag, archiving without
+    a failure, no backup running. A step that fails before the promotion gives the service back where it was.
+
+    Examples:
+
+      drctl switchover taskflow-demo
+
+      drctl switchover taskflow-demo --to primary --reason "maintenance in Azure is over"
+
+      drctl switchover taskflow-demo --check
+    """
+    return {"from": "primary" if to == "standby" else "standby", "to": to}
+
+
+def failback() -> dict[str, str]:
+    """After a failover: rebuild the old primary as a standby, and move the service back to it.
+
+    The runbook is runbooks/failback.yml. An old primary that still takes writes is refused.
+
+    Examples:
+
+      drctl failback taskflow-demo
+
+      drctl failback taskflow-demo --reason "INC-4711: Xneelo has power again"
+    """
+    return {}
 
 
 def run(
@@ -105,20 +80,20 @@ def run(
     saved: Annotated[
         Path | None, typer.Option("--plan", metavar="FILE", help="Run exactly this plan, saved by drctl plan -o FILE.")
     ] = None,
-    inventory: Inventory = None,
-    inputs: Inputs = None,
-    outage_started: OutageStarted = "",
-    detected: Detected = "",
-    reason: ReasonText = "",
-    yes: Yes = False,
-    no_input: NoInput = False,
-    json: Json = False,
-    plain: Plain = False,
-    dry_run: DryRun = False,
-    check: Check = False,
-    approve: Approve = None,
-    override: Override = None,
-    break_glass: BreakGlass = None,
+    inventory: begin.Inventory = None,
+    inputs: begin.Inputs = None,
+    outage_started: begin.OutageStarted = "",
+    detected: begin.Detected = "",
+    reason: begin.ReasonText = "",
+    yes: begin.Yes = False,
+    no_input: begin.NoInput = False,
+    json: begin.Json = False,
+    plain: begin.Plain = False,
+    dry_run: begin.DryRun = False,
+    check: begin.Check = False,
+    approve: begin.Approve = None,
+    override: begin.Override = None,
+    break_glass: begin.BreakGlass = None,
 ) -> int:
     """Carry out any runbook for a service, or a plan that was saved and approved.
 
@@ -163,12 +138,12 @@ def run(
 
 def check(
     context: typer.Context,
-    runbook: Annotated[str, typer.Argument(metavar="RUNBOOK", help="A name in runbooks/, or a file.")],
-    service: Service,
-    inventory: Inventory = None,
-    inputs: Inputs = None,
-    json: Json = False,
-    plain: Plain = False,
+    runbook: begin.Runbook,
+    service: begin.Service,
+    inventory: begin.Inventory = None,
+    inputs: begin.Inputs = None,
+    json: begin.Json = False,
+    plain: begin.Plain = False,
 ) -> int:
     """Run the read-only steps of a runbook on the real hosts, and nothing else: would it work tonight?
 

@@ -13,7 +13,7 @@ from drctl.errors import DrctlError, ExitCode, UsageError
 
 Where = Annotated[Path, typer.Argument(metavar="DIR", help="The directory; it is made when it is not there.")]
 
-RUNBOOKS = ("failover", "readiness")
+RUNBOOKS = ("failover", "readiness", "switchover", "failback", "rebuild-standby")
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def init(directory: Where) -> int:
-    """Begin a repository: two runbooks, an inventory to fill in, schemas for editors, a README, a .gitignore.
+    """Begin a repository: runbooks, an inventory to fill in, schemas for editors, a README, a .gitignore.
 
     Nothing is ever overwritten: when one of the files is there already, nothing is written at all.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from drctl.cli.failover import Approve, BreakGlass, Json, NoInput, Override, Plain
+from drctl.cli.begin import Approve, BreakGlass, Json, NoInput, Override, Plain
 from drctl.cli.settings import Settings
 from drctl.errors import UsageError
 

@@ -99,10 +99,16 @@ def inventory(settings: Settings, system_identifier: str) -> dict[str, Any]:
                     "power_on_primary": lab_command(settings, "power", "on", primary),
                     "power_off_standby": lab_command(settings, "power", "off", standby),
                     "power_on_standby": lab_command(settings, "power", "on", standby),
+                    # Xneelo's server is as big as it will ever be.
+                    "resize_primary": ["true"],
+                    "shrink_primary": ["true"],
                     "resize_standby": lab_command(settings, "resize", standby, "standard"),
                     "shrink_standby": lab_command(settings, "resize", standby, "micro"),
                     # On the role app, with the new address appended.
                     "repoint_app": ["/opt/taskflow/bin/repoint"],
+                    # Before a planned move: new sessions are refused, and those that there are end; and back again.
+                    "drain_app": ["/opt/taskflow/bin/repoint", "--drain"],
+                    "resume_app": ["/opt/taskflow/bin/repoint", "--resume"],
                     # On a database host: the fence over SSH, for when the power cannot be switched.
                     "disable_database": ["/opt/taskflow/bin/database", "disable"],
                     "enable_database": ["/opt/taskflow/bin/database", "enable"],

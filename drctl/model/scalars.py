@@ -99,4 +99,4 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 SecretReference = Annotated[
     str, AfterValidator(_secret), WithJsonSchema({"type": "string", "pattern": "^(env|file|command):.+"})
 ]
-InputType = Literal["text", "int", "bool", "duration", "time", "service"]
+InputType = Literal["text", "int", "bool", "duration", "time", "service", "role"]

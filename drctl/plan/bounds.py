@@ -93,9 +93,13 @@ def usual_s(step: Step) -> float:
 def bound_problems(plan: Plan, runbook: Document[Runbook], *, severity: Severity = Severity.ERROR) -> list[Diagnostic]:
     """What keeps the plan from holding its RTO, if only when every step runs into its timeout; empty when it holds.
 
+    A runbook that restores no service and promises nothing itself, such as one that rebuilds a standby, holds none.
+
     A run is never refused for it: at three in the morning a late recovery is better than none.
     """
     rto_s = plan.objectives.rto_s
+    if runbook.value.objectives.rto is None and not any(s.mark is Mark.SERVICE_RESTORED for s in plan.steps()):
+        return []
     return [] if rto_s is None else _too_long(_ways_of(plan.stages), rto_s, f"RTO of {plan.service}", runbook, severity)
 
 
@@ -135,6 +139,7 @@ def _measurable(placed: Linked) -> Step:
         expected_s=written.wait if written.wait is not None else written.expected,
         retry=retry_of(placed),
         mark=Mark(next(iter(written.marks))) if written.marks else None,
+        mark_value=next(iter(written.marks.values())) if written.marks else None,
     )
 
 
@@ -182,8 +187,16 @@ _CURES = {
 
 
 def _up_to_the_mark(counted: Sequence[Stage]) -> tuple[Stage, ...]:
+    """From the beginning, or from the step that itself begins the outage, to the one that restores the service."""
+    begun = [n for n, stage in enumerate(counted) if any(_begins_the_outage(step) for step in stage.steps)]
+    first = begun[0] if begun else 0
     marking = [n for n, stage in enumerate(counted) if any(s.mark is Mark.SERVICE_RESTORED for s in stage.steps)]
-    return tuple(counted[: marking[-1] + 1] if marking else counted)
+    return tuple(counted[first : marking[-1] + 1] if marking else counted[first:])
+
+
+def _begins_the_outage(step: Step) -> bool:
+    """A planned move marks the moment when it stops the service; an outage that was found began before the run."""
+    return step.mark is Mark.OUTAGE_STARTED and step.mark_value is None
 
 
 def _sum(stages: Iterable[Stage]) -> Span:

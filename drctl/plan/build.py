@@ -15,7 +15,7 @@ from drctl.model.runbook import Runbook
 from drctl.plan.frames import FrameScopes
 from drctl.plan.hosts import HostWords
 from drctl.plan.inputs import resolve_inputs, some_value
-from drctl.plan.scope import Scope, built_in, of_this_program, variables
+from drctl.plan.scope import Scope, built_in, of_this_program, roles_given, variables
 from drctl.plan.steps import StepMaker
 from drctl.read.diagnostics import Diagnostic, errors, in_order, quoted, raise_on_problems
 from drctl.read.document import Document
@@ -83,11 +83,23 @@ def try_plan(
 def missing_roles(runbook: RunbookDocument, inventory: InventoryDocument, *, service: str) -> list[str]:
     """The roles that the runbook's steps run on and the service has not: it was not made for such a service."""
     words = HostWords(inventory=inventory.value, service=service)
-    named: list[str] = []
+    missing: set[str] = set()
     for placed in link(runbook):
-        hosts = placed.step.hosts
-        named += [hosts] if isinstance(hosts, str) else hosts or []
-    return sorted({word for word in named if words.missing_role(word)})
+        hosts, standing_for = placed.step.hosts, _roles_meant(placed.frame)
+        named = [hosts] if isinstance(hosts, str) else hosts or []
+        missing |= {role for word in named if words.missing_role(role := standing_for.get(word, word))}
+    return sorted(missing)
+
+
+def _roles_meant(frame: Frame) -> dict[str, str]:
+    """The roles that a runbook's inputs of type role stand for when nobody gives another."""
+    outer = _roles_meant(frame.parent) if frame.parent is not None else {}
+    found = {}
+    for name, declared in frame.document.value.inputs.items():
+        if declared.type == "role":
+            text = frame.inputs.get(name) or some_value(name, declared)
+            found[name] = fill(text, outer)
+    return found
 
 
 def known_service(inventory: InventoryDocument, service: str) -> None:
@@ -118,6 +130,7 @@ def _make(
         inputs={name: value for name, value in inputs.items() if name != "service"},
         service=variables(chosen.vars),
         hosts={name: variables(host.vars) for name, host in world.hosts.items()},
+        standing_for=roles_given(runbook.value, inputs),
     )
     objectives = _objectives(runbook.value, world, service)
     words = HostWords(inventory=world, service=service, ssh_config=ssh_config_of(inventory))
@@ -126,7 +139,7 @@ def _make(
     later = frozenset(name for step in steps for name in step.step.capture)
     scopes = FrameScopes(world, service, root_scope, later)
     makers = {
-        frame: StepMaker(frame, chosen, words, scopes.of(frame), objectives)
+        frame: StepMaker(frame, chosen, words.standing(scopes.of(frame).standing_for), scopes.of(frame), objectives)
         for frame in dict.fromkeys(step.frame for step in steps)
     }
     made = [(step, makers[step.frame].make(step, known[step.stage].captured)) for step in steps]
@@ -222,6 +235,11 @@ def _shadowed(runbook: RunbookDocument, inventory: InventoryDocument, service: s
     message = "is a name that drctl sets itself: choose another"
     found = [
         runbook.places.problem(("inputs", name), message, key=True) for name in scope.inputs if name in scope.built_in
+    ]
+    found += [
+        runbook.places.problem(("inputs", name), f"is a role of {service} already: choose another", key=True)
+        for name in scope.standing_for
+        if name in inventory.value.services[service].roles
     ]
     found += [
         inventory.places.problem(("services", service, "vars", name), message, key=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from drctl.model.inventory import Inventory
 from drctl.model.plan import Variable
-from drctl.plan.scope import Scope, built_in
+from drctl.plan.scope import Scope, built_in, roles_given
 from drctl.read.diagnostics import Diagnostic, quoted
 from drctl.read.link import Frame
 from drctl.read.lint_inputs import input_text
@@ -53,12 +53,17 @@ class FrameScopes:
                 text = input_text(declared.type, text) if given is not None or declared.default is not None else ""
             except ValueError as error:
                 self._add(frame, parent, name, str(error))
+            roles = self._inventory.services[self._service].roles
+            if declared.type == "role" and text and text not in roles:
+                message = f"{self._service} has no role {quoted(text)}{did_you_mean(text, roles)}"
+                self._add(frame, parent, name, message)
             values[name] = Variable(name=name, text=text)
             self.inputs.append(Variable(name=frame.prefix + name, text=text))
         return replace(
             self._root,
             built_in=own,
             inputs=values,
+            standing_for=roles_given(runbook, values),
         )
 
     def _filled(self, frame: Frame, parent: Frame, name: str, text: str, outer: Scope) -> str | None:

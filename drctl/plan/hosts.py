@@ -6,8 +6,8 @@ another client's machines because they stand in the same rack. A host that is na
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from drctl.model.inventory import Inventory, Service
 from drctl.model.plan import Endpoint, Variable
@@ -32,11 +32,25 @@ class MissingRole(UnknownHosts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostWords:
-    """What the words mean for one service."""
+    """What the words mean for one service. ``standing_for`` are a runbook's inputs of type role, with their roles."""
 
     inventory: Inventory
     service: str
     ssh_config: str | None = None
+    standing_for: Mapping[str, str] = field(default_factory=dict)
+
+    def standing(self, standing_for: Mapping[str, str]) -> HostWords:
+        """The same words in a runbook with these inputs of type role."""
+        return replace(self, standing_for=standing_for)
+
+    def role(self, word: str) -> str:
+        """The role that an input of type role stands for; any other word is itself."""
+        return self.standing_for.get(word, word)
+
+    def command(self, name: str) -> str:
+        """The inventory's name of a command: ``resize_to`` is ``resize_ROLE`` when the input ``to`` is ROLE."""
+        verb, _, last = name.rpartition("_")
+        return f"{verb}_{self.standing_for[last]}" if verb and last in self.standing_for else name
 
     def hosts(self, word: str) -> list[str]:
         """The hosts that a word means, in the inventory's order.
@@ -45,6 +59,7 @@ class HostWords:
             UnknownHosts: when it means none.
         """
         service = self._service
+        word = self.role(word)
         if word in service.roles:
             return service.hosts_of(word)
         if word in self.inventory.hosts:
@@ -69,6 +84,7 @@ class HostWords:
 
     def missing_role(self, word: str) -> bool:
         """Whether the word is a role that other services have, or that every service may have, and this one has not."""
+        word = self.role(word)
         if word in self._service.roles or word in self.inventory.hosts:
             return False
         return word in USUAL_ROLES or any(word in other.roles for other in self.inventory.services.values())
@@ -79,6 +95,7 @@ class HostWords:
         Raises:
             UnknownHosts: when it is none of these.
         """
+        word = self.role(word)
         if word in self._service.roles:
             word = self._service.hosts_of(word)[0]
         if word in self.inventory.hosts:

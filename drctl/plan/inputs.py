@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from drctl.errors import UsageError
 from drctl.model.inventory import Inventory
@@ -36,6 +36,8 @@ def resolve_inputs(
         given = inputs.get(name, service if name == "service" else None)
         try:
             values[name] = Variable(name=name, text=_value(name, wanted, given, services))
+            if wanted.type == "role" and service in services:
+                _require_role(name, values[name].text or "", inventory.value.services[service].roles)
         except ValueError as error:
             wrong.append(str(error))
     if inputs.get("service", service) != service:
@@ -51,7 +53,7 @@ def resolve_inputs(
 
 def some_value(name: str, wanted: Input) -> str:
     """A value for a plan that is only measured: the default, else one of the right form."""
-    examples = {"int": "1", "bool": "true", "duration": "1m", "time": "2026-11-23T03:12:00+02:00"}
+    examples = {"int": "1", "bool": "true", "duration": "1m", "time": "2026-11-23T03:12:00+02:00", "role": "standby"}
     text = wanted.default if wanted.default is not None else examples.get(wanted.type, f"{name}.invalid")
     return input_text(wanted.type, text)
 
@@ -69,6 +71,12 @@ def _value(name: str, wanted: Input, given: str | None, services: list[str]) -> 
         return input_text(wanted.type, text)
     except ValueError as error:
         raise ValueError(f"the input {quoted(name)}: {error}") from None
+
+
+def _require_role(name: str, text: str, roles: Collection[str]) -> None:
+    if text and text not in roles:
+        meant = did_you_mean(text, roles)
+        raise ValueError(f"the input {quoted(name)}: the service has no role {quoted(text)}{meant}: {listed(roles)}")
 
 
 def _hint(runbook: Runbook, service: str) -> str:

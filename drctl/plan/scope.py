@@ -12,6 +12,7 @@ from pathlib import Path
 
 from drctl.model.inventory import Host, Inventory, SecretValue
 from drctl.model.plan import Variable
+from drctl.model.runbook import Runbook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +23,19 @@ class Scope:
     inputs: Mapping[str, Variable]
     service: Mapping[str, Variable]
     hosts: Mapping[str, Mapping[str, Variable]] = field(default_factory=dict)
+    standing_for: Mapping[str, str] = field(default_factory=dict)
+    """Inputs of type role, with their roles: ``NAME_x`` is the value of ``ROLE_x``."""
 
     def common(self, name: str) -> Variable | None:
         """The value that is the same on every host, unless a host has its own."""
         for values in (self.built_in, self.inputs, self.service):
             if name in values:
                 return values[name]
+        for alias, role in self.standing_for.items():
+            of_role = f"{_prefix(role)}{name.removeprefix(f'{alias}_')}"
+            if name.startswith(f"{alias}_") and of_role != name:
+                found = self.common(of_role)
+                return Variable(name=name, text=found.text, secret=found.secret) if found is not None else None
         return None
 
     def of_host(self, host: str, name: str) -> Variable | None:
@@ -39,7 +47,10 @@ class Scope:
     def names(self) -> set[str]:
         """All names that are known before the run."""
         own = {name for values in self.hosts.values() for name in values}
-        return {*self.built_in, *self.inputs, *self.service, *own}
+        known = {*self.built_in, *self.inputs, *self.service, *own}
+        for alias, role in self.standing_for.items():
+            known |= {f"{alias}_{name.removeprefix(_prefix(role))}" for name in known if name.startswith(_prefix(role))}
+        return known
 
 
 def built_in(inventory: Inventory, *, runbook: str, service: str) -> dict[str, Variable]:
@@ -47,12 +58,12 @@ def built_in(inventory: Inventory, *, runbook: str, service: str) -> dict[str, V
     values = {"service": service, "runbook": runbook}
     for role in inventory.services[service].roles:
         hosts = [(name, inventory.hosts[name]) for name in inventory.services[service].hosts_of(role)]
-        prefix = role.replace("-", "_")
+        prefix = _prefix(role)
         name, first = hosts[0]
-        values[f"{prefix}_host"] = name
-        values[f"{prefix}_address"] = address_of(name, first)
-        values[f"{prefix}_site"] = first.site
-        values[f"{prefix}_addresses"] = " ".join(address_of(*host) for host in hosts)
+        values[f"{prefix}host"] = name
+        values[f"{prefix}address"] = address_of(name, first)
+        values[f"{prefix}site"] = first.site
+        values[f"{prefix}addresses"] = " ".join(address_of(*host) for host in hosts)
     return {name: Variable(name=name, text=text) for name, text in values.items()}
 
 
@@ -67,9 +78,23 @@ def variables(values: Mapping[str, str | SecretValue]) -> dict[str, Variable]:
     return dict(_variables(values))
 
 
+def roles_given(runbook: Runbook, inputs: Mapping[str, Variable]) -> dict[str, str]:
+    """A runbook's inputs of type role, with the roles that they stand for in this run."""
+    return {
+        name: inputs[name].text or ""
+        for name, declared in runbook.inputs.items()
+        if declared.type == "role" and name in inputs and inputs[name].text
+    }
+
+
 def address_of(name: str, host: Host) -> str:
     """Where the host is reached: its address, or its name for OpenSSH to look up."""
     return host.address or name
+
+
+def _prefix(role: str) -> str:
+    """What the names of a role's values begin with."""
+    return f"{role.replace('-', '_')}_"
 
 
 def _variables(values: Mapping[str, str | SecretValue]) -> Iterator[tuple[str, Variable]]:

@@ -228,14 +228,13 @@ class StepMaker:
             return self._argv(shell.argv, (*path, "argv"), names, local=local)
         commands = self.service.commands
         arguments = [names.text((*path, "arguments", n), text) for n, text in enumerate(shell.arguments)]
-        if shell.command not in commands:
-            message = (
-                f"{self.words.service} has no command {quoted(shell.command)}{did_you_mean(shell.command, commands)}"
-            )
+        command = self.words.command(shell.command)
+        if command not in commands:
+            message = f"{self.words.service} has no command {quoted(command)}{did_you_mean(command, commands)}"
             self._add((*path, "command"), message, hint=f"commands of the service: {listed(commands)}")
             return None
-        words = tuple(names.constant(word) for word in commands[shell.command])
-        return Shell(script=WORDS_ONLY, local=local, words=(*words, *arguments), command=shell.command)
+        words = tuple(names.constant(word) for word in commands[command])
+        return Shell(script=WORDS_ONLY, local=local, words=(*words, *arguments), command=command)
 
     def _tcp(self, tcp: TcpText, path: Path, names: StepNames) -> Tcp | None:
         address = names.text((*path, "host"), tcp.host)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drctl.cli.init import contents
+from drctl.cli.init import RUNBOOKS, contents
 from drctl.cli.main import execute
 from drctl.errors import ExitCode
 
@@ -34,13 +34,14 @@ def test_it_is_sound_and_the_failover_fits_its_service(made: Path, capsys: pytes
     out, err = capsys.readouterr()
     assert "no problems" in err, out
     for verb in ("plan", "show"):
-        assert execute([verb, "failover", "my-service"]) == ExitCode.DONE
+        for runbook in ("failover", "switchover", "failback"):
+            assert execute([verb, runbook, "my-service"]) == ExitCode.DONE
     assert "CHANGE" in (made / "inventories" / "sites.yml").read_text()
 
 
 def test_editors_find_the_schema_that_the_first_line_names(made: Path) -> None:
     documents = [*made.glob("runbooks/*.yml"), *made.glob("inventories/*.yml")]
-    assert len(documents) == 3
+    assert len(documents) == len(RUNBOOKS) + 1
     for path in documents:
         named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", path.read_text())
         assert named is not None, path
@@ -49,7 +50,7 @@ def test_editors_find_the_schema_that_the_first_line_names(made: Path) -> None:
 
 
 def test_the_runbooks_are_those_that_drctl_is_tested_with(made: Path) -> None:
-    for name in ("failover", "readiness"):
+    for name in RUNBOOKS:
         shipped = (ROOT / "runbooks" / f"{name}.yml").read_text().splitlines()[1:]
         assert (made / "runbooks" / f"{name}.yml").read_text().splitlines()[1:] == shipped
 

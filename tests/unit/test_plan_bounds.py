@@ -163,3 +163,23 @@ steps:
     alone, held = promise_problems(runbook), bound_problems(plan, runbook)
     assert [p.message.replace("RTO that it promises", "RTO of demo") for p in alone] == [p.message for p in held]
     assert "usually takes 1m 01s" in alone[0].message
+
+
+def test_an_outage_that_the_run_begins_itself_is_counted_from_there(tmp_path: Path) -> None:
+    steps = """
+steps:
+  - {id: prepare, local: echo, timeout: 3h, expected: 1s}
+  - {id: drain, local: echo, timeout: 10s, expected: 1s, marks: outage_started}
+  - {id: up, local: echo, timeout: 20s, expected: 1s, marks: service_restored}
+"""
+    plan, runbook = made(tmp_path, f"objectives: {{rto: 30s}}{steps}")
+    assert bounds(plan).until_restored == Span(usual_s=2, worst_s=30)
+    assert bound_problems(plan, runbook) == promise_problems(runbook) == []
+    plan, runbook = made(tmp_path, f"objectives: {{rto: 29s}}{steps}")
+    assert len(bound_problems(plan, runbook)) == len(promise_problems(runbook)) == 1
+
+
+def test_what_restores_no_service_holds_no_rto(tmp_path: Path) -> None:
+    steps = "steps: [{id: copy, local: echo, timeout: 9h, expected: 1s}]"
+    assert bound_problems(*made(tmp_path, steps)) == []
+    assert bound_problems(*made(tmp_path, f"objectives: {{rto: 1h}}\n{steps}"))

@@ -43,7 +43,7 @@ services:
     title: Acacia
     sla: false
     roles: {primary: one, standby: two, app: door}
-    vars: {database: d, pgdata: /p, unit: u, health_url: "https://acacia.example.net/health"}
+    vars: {database: d, pgdata: /p, unit: u, standby_slot: s, health_url: "https://acacia.example.net/health"}
     commands: {resize_standby: [resize], move_address: [move], power_off_primary: [power, off]}
 """
 

@@ -2,6 +2,8 @@
 """Sends the application's database traffic to another server.
 
 usage: repoint ADDRESS   from now on and after a reboot, sessions go to ADDRESS; the old ones are ended
+       repoint --drain   new sessions are refused, and those that there are end within five seconds or are ended
+       repoint --resume  they go to where they went before
        repoint --show    print where they go now
 
 The new address is written to HAProxy's configuration first and given to the running HAProxy second, so a crash
@@ -13,6 +15,7 @@ import os
 import re
 import socket
 import sys
+import time
 
 CONFIGURATION = "/etc/haproxy/haproxy.cfg"
 SOCKET = "/run/haproxy/admin.sock"
@@ -38,6 +41,29 @@ def running_target() -> str:
     raise OSError("HAProxy does not know the server database/current")
 
 
+def sessions() -> int:
+    """How many sessions are open on the database server."""
+    rows = [line.split(",") for line in tell("show stat").splitlines() if line]
+    column = rows[0].index("scur")
+    return next(int(row[column]) for row in rows if row[:2] == ["database", "current"])
+
+
+def resume() -> None:
+    """Let new sessions in."""
+    tell("set server database/current state ready")
+
+
+def drain() -> None:
+    """Refuse new sessions, and wait until the others have ended."""
+    # Not `set maxconn frontend database 0`, which would let them wait: HAProxy 2.6 hangs when it is raised again.
+    tell("set server database/current state maint")
+    until = time.monotonic() + 5
+    while sessions() and time.monotonic() < until:
+        time.sleep(0.05)
+    tell("shutdown sessions server database/current")
+    sys.stdout.write("no session is open, and new ones are refused\n")
+
+
 def repoint(address: str) -> None:
     with open(CONFIGURATION, encoding="utf-8") as file:
         text = file.read()
@@ -54,6 +80,7 @@ def repoint(address: str) -> None:
     try:
         tell(f"set server database/current addr {address} port 5432")
         tell("shutdown sessions server database/current")
+        resume()
         target = running_target()
     except OSError as error:
         raise SystemExit(f"repoint: HAProxy does not answer ({error}); it will use {address} when it starts") from error
@@ -69,6 +96,13 @@ def main() -> None:
         os.execv("/usr/bin/sudo", ["sudo", "-n", "--", *sys.argv])  # noqa: S606 (no shell is meant)
     if sys.argv[1] == "--show":
         sys.stdout.write(f"{running_target()}\n")
+        return
+    if sys.argv[1] == "--drain":
+        drain()
+        return
+    if sys.argv[1] == "--resume":
+        resume()
+        sys.stdout.write(f"sessions go to {running_target()} again\n")
         return
     try:
         address = str(ipaddress.IPv4Address(sys.argv[1]))
