@@ -6,6 +6,7 @@ files of it are unpacked into a temporary directory there, which is removed agai
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from drctl.backups.copies import Location, Seen, row_of
+from drctl.backups.exposed import Archiver
 from drctl.backups.info import Stanza, UnreadableInfo, parse_info
 from drctl.backups.verify import Verification, parse_verify
 from drctl.backups.wal import Archive, Continuity, UnreadableArchive, parse_listing
@@ -31,6 +33,7 @@ _ASK = 'pgbackrest --stanza="$stanza" --log-level-console=off --log-level-stderr
 _INFO = f"{_ASK} info --output=json"
 _ARCHIVE = f'{_ASK} repo-ls --recurse --output=json "archive/$stanza"'
 _REPLICATED = f"{_ASK} repo-get --ignore-missing .replicated || test $? -eq 1"
+VERIFY_HOW = "pgbackrest verify, and the WAL followed by drctl"
 _VERIFY = 'pgbackrest --stanza="$stanza" --log-level-file=off verify --verbose --log-level-console=detail'
 # One line for each backup whose manifest is there: its label, and the sum of the list of its files.
 _LISTINGS = f"""
@@ -73,6 +76,15 @@ for file in "$@"; do
     rm -f "$directory/$name"
 done
 """
+_ARCHIVER = """
+psql -XAtqd postgres <<'SQL'
+select json_build_object(
+    'archive_timeout_s', (select setting::int from pg_settings where name = 'archive_timeout'),
+    'archived', last_archived_wal, 'archived_at', last_archived_time,
+    'failing', coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false))
+from pg_stat_archiver where not pg_is_in_recovery();
+SQL
+"""
 _LISTED = re.compile(r"^(\S+) ([0-9a-f]{64})$", re.M)
 _COMMIT = re.compile(r"^([0-9A-F]{24}) (\S+ \S+) UTC$", re.M)
 
@@ -106,6 +118,31 @@ def verify(commands: CommandRunner, place: Place, *, timeout_s: float = VERIFY_T
         return parse_verify(_ask(commands, place, _VERIFY, timeout_s=timeout_s, code=None))
     except _Silent as error:
         return Verification(status="", problem=str(error), backups=(), archives=(), files=())
+
+
+def ask_archiver(commands: CommandRunner, primary: Endpoint | None) -> Archiver | None:
+    """What the primary says of its archiving; None when it cannot be asked, or is a standby now."""
+    if primary is None:
+        return None
+    kept: list[bytes] = []
+    result = commands.probe(
+        primary,
+        ShellCommand(script=_ARCHIVER, become=BECOME),
+        timeout_s=ASK_TIMEOUT_S,
+        output=lambda stream, data: kept.append(data) if stream == "stdout" else None,
+    )
+    if result.ending is not Ending.FINISHED or result.exit_code != 0:
+        return None
+    try:
+        told = json.loads(b"".join(kept))
+        return Archiver(
+            archive_timeout_s=float(told["archive_timeout_s"]),
+            archived=told["archived"] or "",
+            archived_at=_instant(told["archived_at"] or ""),
+            failing=bool(told["failing"]),
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _look(commands: CommandRunner, place: Place, now: Callable[[], datetime], timeout_s: float) -> Seen:

@@ -58,10 +58,11 @@ class Verified:
     wal_end: str
     wal_listing: str
     corrupt_wal: tuple[str, ...] = ()
+    broke_off: bool = False  # it did not come to an end: its ``problem`` says so, and condemns nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tested:
+class Restored:
     """A run that restored a copy and succeeded."""
 
     location: str
@@ -109,7 +110,7 @@ class Copy:
     point: datetime
     point_is_measured_in_wal: bool
     verified: Verified | None
-    tested: Tested | None
+    tested: Restored | None
     gap_only: bool  # bad for nothing but a gap in the WAL after it has become consistent
 
     @property
@@ -157,7 +158,7 @@ def row_of(seen: Seen, backup: Backup, corrupt: frozenset[str] = frozenset()) ->
         return str(error)
 
 
-def judge(seen: Seen, verified: Mapping[str, Verified], tested: Mapping[str, Tested]) -> tuple[Copy, ...]:
+def judge(seen: Seen, verified: Mapping[str, Verified], tested: Mapping[str, Restored]) -> tuple[Copy, ...]:
     """The copies of a location that answered, the newest first; ``verified`` and ``tested`` by label."""
     if seen.stanza is None:
         return ()
@@ -168,7 +169,7 @@ def judge(seen: Seen, verified: Mapping[str, Verified], tested: Mapping[str, Tes
 
 
 def _copy(
-    seen: Seen, backup: Backup, verified: Verified | None, tested: Tested | None, before: Mapping[str, Copy]
+    seen: Seen, backup: Backup, verified: Verified | None, tested: Restored | None, before: Mapping[str, Copy]
 ) -> Copy:
     row = row_of(seen, backup)
     holds = verified is not None and isinstance(row, Continuity) and _unchanged(seen, backup, row, verified)
@@ -180,7 +181,7 @@ def _copy(
     elif not holds:
         doubts.append("its files or its WAL have changed since it was verified")
     elif verified.problem:
-        bad.append(f"verify: {verified.problem}")
+        (doubts if verified.broke_off else bad).append(f"verify: {verified.problem}")
     elif (age_s := (seen.at - verified.at).total_seconds()) > VERIFY_HOLDS_S:
         doubts.append(f"last verified {format_duration(age_s)} ago")
     for reference in backup.references:
@@ -259,6 +260,7 @@ def outcomes(seen: Seen, verification: Verification, *, at: datetime, how: str) 
                 wal_end=row.end or "",
                 wal_listing=wal_listing(seen.archives[backup.archive_id], row.row, row.end),
                 corrupt_wal=tuple(sorted(verification.corrupt_wal)),
+                broke_off=bool(verification.problem),
             )
         )
     return tuple(kept)

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import Iterable, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperGroup
 
-from drctl.cli.settings import Settings
 from drctl.errors import DrctlError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from drctl.adapters.copies import Place
-    from drctl.adapters.verified import VerifiedFile
     from drctl.backups.choose import Wish
-    from drctl.backups.copies import Copy, Seen
-    from drctl.model.inventory import Inventory as InventoryText
 
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service, as the inventory names it.")]
 Inventory = Annotated[
@@ -48,17 +41,6 @@ class _WithUsualVerb(TyperGroup):
 app = typer.Typer(cls=_WithUsualVerb, no_args_is_help=True, help="Which backups there are, and which may be trusted.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
-    """What a call knows: the locations as they answered, and their copies, judged."""
-
-    service: str
-    inventory: InventoryText
-    now: datetime
-    seen: tuple[Seen, ...]
-    copies: tuple[Copy, ...]
-
-
 @app.command("list")
 def listing(
     context: typer.Context,
@@ -66,25 +48,43 @@ def listing(
     inventory: Inventory = None,
     location: At = "",
     assume_lost: Lost = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Have every file read and its checksum compared.")] = False,
+    verify_timeout: Annotated[
+        str, typer.Option("--verify-timeout", metavar="DURATION", help="How long a location may take for that.")
+    ] = "4h",
     json: Json = False,
 ) -> int:
-    """Every copy of a service's backups, and whether it may be trusted. Read-only.
+    """Every copy of a service's backups, whether it may be trusted, and what was promised and is not so. Read-only.
 
-    Example: drctl backups taskflow-demo
+    `drctl backups SERVICE` is short for `drctl backups list SERVICE`. Exit code 0 when all is well, 1 when there are
+    findings, 7 when no copy could be restored from.
+
+    Examples:
+
+      drctl backups taskflow-demo
+
+      drctl backups taskflow-demo --verify
+
+      drctl backups taskflow-demo --assume-lost cloudprox --json
     """
-    from drctl.backups.copies import Trust
+    from drctl.backups.schedule import findings
+    from drctl.cli.copies import asked, gathered, promises_of
     from drctl.screens import copies as screen
 
-    found = _gathered(context.obj, service, inventory, location=location, lost=assume_lost or [])
+    limit_s = _duration("--verify-timeout", verify_timeout)
+    question = asked(service, inventory, location=location, lost=assume_lost or [])
+    found = gathered(context.obj, question, verify_timeout_s=limit_s if verify else None, all_facts=True)
+    broken = findings(found.seen, found.copies, promises_of(question), found.now, found.archiver)
     if json:
-        typer.echo(
-            jsonlib.dumps(screen.listing_json(found.seen, found.copies, service=service, now=found.now), indent=2)
-        )
+        listed = screen.listing_json(found.seen, found.copies, broken, found.exposure, service=service, now=found.now)
+        typer.echo(jsonlib.dumps(listed, indent=2))
     else:
-        timezone = found.inventory.timezone
-        typer.echo(screen.listing_text(found.seen, found.copies, now=found.now, timezone=timezone), nl=False)
-    all_well = all(copy.trust is Trust.PROVEN for copy in found.copies) and not any(s.silent for s in found.seen)
-    return ExitCode.DONE if all_well else ExitCode.STEP_FAILED
+        timezone = question.inventory.timezone
+        screens = screen.Listing(service=service, now=found.now, timezone=timezone, rpo_s=promises_of(question).rpo_s)
+        typer.echo(screens.text(found.seen, found.copies, broken, found.exposure), nl=False)
+    if any(f.kind == "none" for f in broken):
+        return ExitCode.NO_GO
+    return ExitCode.STEP_FAILED if broken else ExitCode.DONE
 
 
 @app.command("pick")
@@ -120,12 +120,14 @@ def pick(
       drctl backups pick taskflow-demo --except cloudprox/20261123-000003F --lines
     """
     from drctl.backups.choose import Wish, choose
+    from drctl.cli.copies import asked, gathered
     from drctl.screens import copies as screen
 
     moment = _instant("--to", to)
     since = _instant("--outage-started", outage_started)
     _known_copies(excepted or [])
-    found = _gathered(context.obj, service, inventory, location=location, lost=assume_lost or [])
+    question = asked(service, inventory, location=location, lost=assume_lost or [])
+    found = gathered(context.obj, question)
     wish = Wish(
         label=backup,
         location=location,
@@ -139,7 +141,7 @@ def pick(
         typer.echo(jsonlib.dumps(screen.choice_json(choice, service=service, now=when), indent=2))
     else:
         # The reasons are no data of --lines: they go where progress goes.
-        typer.echo(screen.choice_text(choice, now=when, timezone=found.inventory.timezone), nl=False, err=lines)
+        typer.echo(screen.choice_text(choice, now=when, timezone=question.inventory.timezone), nl=False, err=lines)
         if lines and choice.order:
             typer.echo(screen.choice_lines(choice.order[0], now=when, to=moment), nl=False)
     if choice.order:
@@ -172,100 +174,16 @@ def _instant(option: str, text: str) -> datetime | None:
         raise UsageError(f"{option}: {error}", hint=f"{option} 2026-11-23T03:12:00+02:00") from None
 
 
+def _duration(option: str, text: str) -> float:
+    from drctl.model.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}", hint=f"{option} 4h") from None
+
+
 def _known_copies(excepted: Sequence[str]) -> None:
     for text in excepted:
         if text.count("/") != 1 or not all(text.split("/")):
             raise UsageError(f"--except {text}: this is not LOCATION/LABEL", hint="drctl backups pick --help")
-
-
-def _gathered(
-    settings: Settings, service: str, inventory: Path | None, *, location: str, lost: Sequence[str]
-) -> Gathered:
-    """Ask the locations, and judge what they hold.
-
-    Raises:
-        UsageError: when the service, the location or a site is not in the inventory, or an option is no time.
-        DocumentError: when the inventory is not valid.
-    """
-    from drctl.adapters.clock import SystemClock
-    from drctl.adapters.commands import Commands
-    from drctl.adapters.copies import look
-    from drctl.adapters.redact import Redactor
-    from drctl.adapters.secrets import SecretResolver
-
-    document, places = _places(service, inventory, location=location, lost=lost)
-    clock = SystemClock()
-    with closing(Commands(SecretResolver(Redactor()))) as commands:
-        seen = look(commands, places, now=clock.now)
-    return Gathered(
-        service=service,
-        inventory=document,
-        now=clock.now(),
-        seen=seen,
-        copies=_judged(settings, service, seen),
-    )
-
-
-def _places(
-    service: str, inventory: Path | None, *, location: str, lost: Sequence[str]
-) -> tuple[InventoryText, tuple[Place, ...]]:
-    from drctl.adapters.copies import Place
-    from drctl.backups.places import locations
-    from drctl.plan.build import known_service, ssh_config_of
-    from drctl.plan.hosts import HostWords
-    from drctl.read.diagnostics import raise_on_problems
-    from drctl.read.documents import read_inventory
-    from drctl.read.find import find_inventory
-
-    document, problems = read_inventory(find_inventory(inventory))
-    raise_on_problems(problems)
-    if document is None:  # pragma: no cover - absent only when there are errors, which were raised
-        raise AssertionError("a document without an error is missing")
-    world = document.value
-    known_service(document, service)
-    for site in lost:
-        _known("site", site, world.sites)
-    found = locations(world, service, frozenset(lost))
-    if location:
-        _known("location of its backups", location, [p.name for p in found])
-    words = HostWords(inventory=world, service=service, ssh_config=ssh_config_of(document))
-    pgbin = world.services[service].vars.get("pgbin")
-    return world, tuple(
-        Place(
-            location=one,
-            endpoint=words.endpoint(one.host, ()) if one.host is not None else None,
-            pgbin=pgbin if isinstance(pgbin, str) else "",
-        )
-        for one in found
-        if location in ("", one.name)
-    )
-
-
-def _known(what: str, name: str, known: Iterable[str]) -> None:
-    from drctl.read.diagnostics import quoted
-    from drctl.read.suggest import did_you_mean, listed
-
-    names = list(known)
-    if name not in names:
-        raise UsageError(
-            f"there is no {what} {quoted(name)}{did_you_mean(name, names)}",
-            state="nothing was connected to",
-            hint=f"there is: {listed(names)}",
-        )
-
-
-def _kept(settings: Settings, service: str) -> VerifiedFile:
-    from drctl.adapters.verified import VerifiedFile
-
-    return VerifiedFile(settings.state_dir / "verified", service)
-
-
-def _judged(settings: Settings, service: str, seen: Sequence[Seen]) -> tuple[Copy, ...]:
-    from drctl.backups.copies import judge
-
-    verified = _kept(settings, service).last()
-    copies: list[Copy] = []
-    for place in seen:
-        mine = {label: one for (name, label), one in verified.items() if name == place.location.name}
-        copies += judge(place, mine, {})
-    return tuple(copies)

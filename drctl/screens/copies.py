@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from drctl.backups.choose import Choice
 from drctl.backups.copies import Copy, Seen, Trust, Verified
+from drctl.backups.schedule import Finding
 from drctl.model.events import JsonObject
+from drctl.model.exposure import Exposure
 from drctl.model.units import format_duration
 from drctl.report.harmless import one_line
 
@@ -143,12 +146,23 @@ def basis(copy: Copy, timezone: str) -> str:
     return "at the most (from its consistency point: no later commit was read out of its WAL)"
 
 
-def listing_json(seen: Sequence[Seen], copies: Sequence[Copy], *, service: str, now: datetime) -> JsonObject:
-    """Every location and every copy; the members are those of ``docs/reference/backups.md``."""
+def listing_json(
+    seen: Sequence[Seen],
+    copies: Sequence[Copy],
+    findings: Sequence[Finding],
+    exposure: Exposure | None,
+    *,
+    service: str,
+    now: datetime,
+) -> JsonObject:
+    """Every location, every copy and every finding; the members are those of ``docs/reference/backups.md``."""
     return {
         "type": "backups",
         "service": service,
         "at": utc(now),
+        "well": not findings,
+        "findings": [{"kind": f.kind, "location": f.location, "text": f.text} for f in findings],
+        "exposure": None if exposure is None else _exposure_json(exposure, now),
         "locations": [
             {
                 "location": one.location.name,
@@ -165,25 +179,94 @@ def listing_json(seen: Sequence[Seen], copies: Sequence[Copy], *, service: str, 
     }
 
 
-def listing_text(seen: Sequence[Seen], copies: Sequence[Copy], *, now: datetime, timezone: str) -> str:
-    """A block for each location, and a line or two for each copy."""
-    return "".join(f"{line}\n" for one in seen for line in _location(one, copies, now, timezone))
+def _exposure_json(found: Exposure, now: datetime) -> JsonObject:
+    return {
+        "copy": found.copy,
+        "consistency_point": utc(found.consistency_point),
+        "recovery_point": utc(found.recovery_point),
+        "exposed_s": found.exposed_s(now),
+        "exposed_without_wal_s": found.nightly_s(now),
+        "backup_s": found.backup_s,
+        "replication_s": found.replication_s,
+        "worst_of_day_without_wal_s": found.nightly_worst_s,
+        "archive_timeout_s": found.archive_timeout_s,
+        "transfer_s": found.transfer_s,
+        "worst_with_wal_s": found.wal_worst_s,
+    }
 
 
-def _location(one: Seen, copies: Sequence[Copy], now: datetime, timezone: str) -> Iterator[str]:
-    place = one.location
-    kept = f", a copy of {place.replica_of}" if place.replica_of else ""
-    upto = f", completed {local(one.replicated_at, timezone)}" if one.replicated_at else ""
-    yield f"{place.name} ({place.region}, {place.country}){kept}{upto}"
-    if one.silent:
-        yield f"  NOT KNOWN: {one_line(one.silent)}"
-    for copy in (c for c in copies if c.location.name == place.name):
-        since = local(copy.backup.consistent_at, timezone)
-        age = format_duration(copy.age_s(now))
-        yield f"  {copy.backup.label}  {verdict(copy)}"
-        yield f"    consistent at {since} ({age} ago), {amount(copy.backup.size)}; {wal(copy)}"
-        yield f"    restored now it would lose {format_duration(copy.rpo_s(now))} {basis(copy, timezone)}"
-        yield f"    {checked(copy, now)}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The listing for people: a block for each location, the findings, and what the RPO comes to."""
+
+    service: str
+    now: datetime
+    timezone: str
+    rpo_s: float | None
+
+    def text(
+        self,
+        seen: Sequence[Seen],
+        copies: Sequence[Copy],
+        findings: Sequence[Finding],
+        exposure: Exposure | None,
+    ) -> str:
+        lines = [line for one in seen for line in self._location(one, copies)]
+        if exposure is not None:
+            lines += ["", *self._exposure(exposure)]
+        lines += ["", *self._findings(findings)]
+        return "".join(f"{line}\n" for line in lines)
+
+    def _location(self, one: Seen, copies: Sequence[Copy]) -> Iterator[str]:
+        place = one.location
+        kept = f", a copy of {place.replica_of}" if place.replica_of else ""
+        upto = f", completed {local(one.replicated_at, self.timezone)}" if one.replicated_at else ""
+        yield f"{place.name} ({place.region}, {place.country}){kept}{upto}"
+        if one.silent:
+            yield f"  NOT KNOWN: {one_line(one.silent)}"
+        for copy in (c for c in copies if c.location.name == place.name):
+            since = local(copy.backup.consistent_at, self.timezone)
+            age = format_duration(copy.age_s(self.now))
+            yield f"  {copy.backup.label}  {verdict(copy)}"
+            yield f"    consistent at {since} ({age} ago), {amount(copy.backup.size)}; {wal(copy)}"
+            yield f"    restored now it would lose {format_duration(copy.rpo_s(self.now))} {basis(copy, self.timezone)}"
+            yield f"    {checked(copy, self.now)}"
+
+    def _exposure(self, found: Exposure) -> Iterator[str]:
+        """The RPO in full: now, at the worst moment of the day, and what archived WAL changes."""
+        target = f" (promised: RPO {format_duration(self.rpo_s)})" if self.rpo_s is not None else ""
+        yield f"What a restore would lose{target}"
+        exposed_s, nightly_s = found.exposed_s(self.now), found.nightly_s(self.now)
+        if exposed_s is None or nightly_s is None:
+            yield "  now                  everything: there is no usable copy away from the primary's site"
+        else:
+            yield f"  now                  {format_duration(exposed_s)}, from {found.copy} ({found.verdict})"
+            yield f"  now, without WAL     {format_duration(nightly_s)}, the age of its consistency point"
+        taken = "not measured" if found.backup_s is None else format_duration(found.backup_s)
+        sent = "not measured" if found.replication_s is None else format_duration(found.replication_s)
+        parts = f"24 h, the backup's own time ({taken}) and its replication ({sent})"
+        late = self.rpo_s is not None and found.nightly_worst_s > self.rpo_s
+        yield f"  worst of the day     {format_duration(found.nightly_worst_s)} by nightly backups alone: {parts}"
+        if late:
+            yield "                       so nightly backups alone break this RPO every night, until the copy is there"
+        if found.wal_worst_s is not None and found.archive_timeout_s is not None and found.transfer_s is not None:
+            parts = (
+                f"archive_timeout {format_duration(found.archive_timeout_s)}, and {format_duration(found.transfer_s)}"
+            )
+            parts += " from the last commit in a WAL file to the repository"
+            yield f"  worst, with WAL      {format_duration(found.wal_worst_s)}: {parts}"
+        else:
+            yield "  worst, with WAL      not measured: the primary did not say when it last archived what"
+
+    @staticmethod
+    def _findings(findings: Sequence[Finding]) -> Iterator[str]:
+        if not findings:
+            yield "All is well: every copy is proven, and every promise is kept."
+            return
+        yield f"{len(findings)} findings" if len(findings) > 1 else "1 finding"
+        for found in findings:
+            where = f"{found.location}: " if found.location else ""
+            yield f"  {found.kind:<11} {where}{one_line(found.text)}"
 
 
 def checked(copy: Copy, now: datetime) -> str:
