@@ -11,6 +11,7 @@ from queue import SimpleQueue
 
 from drctl.adapters.clock import SystemClock
 from drctl.adapters.commands import Commands
+from drctl.adapters.heads import HeadPublisher
 from drctl.adapters.local import LocalTransport, clean_environment
 from drctl.adapters.lock import run_lock, service_lock
 from drctl.adapters.network import OperatorNetwork
@@ -30,6 +31,7 @@ from drctl.errors import UsageError
 from drctl.model.events import Body, MessengerFailed, RunResumed, RunStarted, StopRequested
 from drctl.model.plan import Approval, Mode, Plan
 from drctl.read.suggest import did_you_mean
+from drctl.report.harmless import visible
 from drctl.report.verdict import exit_code
 from drctl.screens.base import Screen
 from drctl.screens.choose import choose
@@ -199,6 +201,8 @@ def _conduct(
             stopping=signals.stopping,
         )
         requests = Requests(journal, run_id)
+        heads = HeadPublisher(plan.head_places, inbox.put)
+        stack.callback(_say_unpublished, heads)
         watch = ClockWatch(clock, inbox.put)
         watch.behind(state.last_at)
         conductor = Conductor(
@@ -206,7 +210,7 @@ def _conduct(
             world=world,
             person=_person(manner, screen, signals, requests),
             state=state,
-            listeners=[screen, watch],
+            listeners=[screen, watch, heads],
             inbox=inbox,
             mailbox=requests,
         )
@@ -214,6 +218,12 @@ def _conduct(
         stack.enter_context(signals.installed())
         _begin(screen, stack, conductor)
         return int(exit_code(conductor.conduct(*bodies)))
+
+
+def _say_unpublished(heads: HeadPublisher) -> None:
+    """What could not be published once the last event was written: the journal has no more room for it."""
+    for problem in heads.close():
+        sys.stderr.write(f"warning: the head of the chain was not published to {visible(problem)}\n")
 
 
 def _begin(screen: Screen, stack: ExitStack, conductor: Conductor) -> None:

@@ -15,6 +15,7 @@ from drctl.model.actions import Written
 from drctl.model.runbook import MANY, ONE, ObjectivesText
 from drctl.model.scalars import (
     Flag,
+    HeadPlace,
     HostName,
     Line,
     Port,
@@ -78,6 +79,13 @@ class Ssh(Written):
 
     config: Line | None = None
     """An ssh_config in place of your own; a relative path is beside the inventory."""
+
+
+class Evidence(Written):
+    """What makes a run's evidence hard to write anew afterwards."""
+
+    heads: list[HeadPlace] = Field(default_factory=list)
+    """Where the head of the chain is published: file:PATH, a line is added; command:PROGRAM ARGUMENTS, given a line."""
 
 
 class Site(Written):
@@ -214,6 +222,8 @@ class Inventory(Written):
     """How hosts are reached."""
     approvals: Approvals | None = None
     """Who may approve; without it whoever sits at the terminal says yes."""
+    evidence: Evidence = Evidence()
+    """Where the head of a run's chain is published."""
     sites: Annotated[dict[Slug, Site], Field(min_length=1)]
     """The places."""
     hosts: Annotated[dict[HostName, Host], Field(min_length=1)]

@@ -316,6 +316,7 @@ class Plan:
     drctl_version: str
     called_sources: tuple[Source, ...] = ()  # the other runbooks that steps of this plan come from
     allowed_signers: Source | None = None  # who may approve, as ssh-keygen -Y verify reads it
+    head_places: tuple[str, ...] = ()  # "file:PATH", "command:ARGV": where the head of the chain is published
 
     def steps(self, section: Section | None = None) -> tuple[Step, ...]:
         """The steps in order, of one section or of all."""

@@ -82,6 +82,13 @@ def _secret(value: str) -> str:
     return value
 
 
+def _head_place(value: str) -> str:
+    scheme, _, rest = value.partition(":")
+    if scheme not in ("file", "command") or not rest.strip():
+        raise ValueError("a place for heads is file:/path or command:program argument ...")
+    return value
+
+
 _DURATION_SCHEMA = WithJsonSchema(
     {"type": "string", "pattern": DURATION_PATTERN, "examples": ["90s", "15m", "4h", "1h30m"]}
 )
@@ -98,5 +105,8 @@ RoleName = Annotated[str, StringConstraints(pattern=ROLE_NAME, max_length=64)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 SecretReference = Annotated[
     str, AfterValidator(_secret), WithJsonSchema({"type": "string", "pattern": "^(env|file|command):.+"})
+]
+HeadPlace = Annotated[
+    str, AfterValidator(_head_place), WithJsonSchema({"type": "string", "pattern": "^(file|command):.+"})
 ]
 InputType = Literal["text", "int", "bool", "duration", "time", "service", "role"]

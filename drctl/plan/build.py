@@ -166,6 +166,7 @@ def _make(
         allowed_signers=signers,
         drctl_version=made_by.version,
         called_sources=_sources(makers, runbook),
+        head_places=tuple(_head_place(place, inventory) for place in world.evidence.heads),
     ), in_order(problems)
 
 
@@ -194,9 +195,16 @@ def _objectives(runbook: Runbook, inventory: Inventory, service: str) -> Objecti
 def ssh_config_of(inventory: InventoryDocument) -> str | None:
     """The file's path: ``~`` is the operator's home, and a relative one is beside the inventory."""
     written = inventory.value.ssh.config
-    if written is None:
-        return None
-    return str(FilePath(inventory.file).absolute().parent / FilePath(written).expanduser())
+    return None if written is None else _beside(inventory, written)
+
+
+def _head_place(place: str, inventory: InventoryDocument) -> str:
+    scheme, _, rest = place.partition(":")
+    return f"file:{_beside(inventory, rest)}" if scheme == "file" else place
+
+
+def _beside(inventory: InventoryDocument, path: str) -> str:
+    return str(FilePath(inventory.file).absolute().parent / FilePath(path).expanduser())
 
 
 def _allowed_signers(inventory: InventoryDocument, problems: list[Diagnostic]) -> Source | None:

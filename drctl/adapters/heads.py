@@ -1,0 +1,142 @@
+"""Publishes the head of a run's chain of hashes while the run goes on: at its start, at each approval, and at its end.
+
+A chain shows that nothing in the middle was changed. That its tail was not cut, and that all of it was not written
+anew by whoever has the signing key, is shown only by heads that lie where the operator cannot change them any more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from queue import SimpleQueue
+
+from drctl.engine.state import RunState, Target
+from drctl.model.events import Event, MessengerFailed, PersonAnswered, Question, RunEnded, RunResumed, RunStarted
+from drctl.model.units import format_instant
+
+COMMAND_LIMIT_S = 15.0
+CLOSING_LIMIT_S = 20.0
+_DECISIONS = (Question.APPROVAL, Question.OVERRIDE)
+
+Tell = Callable[[MessengerFailed], None]
+
+
+class HeadPublisher:
+    """A listener of a run. Whatever goes wrong with a place is told and journalled; the run goes on (law 10).
+
+    Each place has a thread of its own, so that a file server or a command that hangs holds up neither the run nor the
+    other places.
+    """
+
+    name = "heads"
+
+    def __init__(self, places: Sequence[str], tell: Tell) -> None:
+        self._tell = tell
+        self._ended = False
+        self._late: list[str] = []
+        self._workers = [_Worker(place, self._failed) for place in places]
+
+    def on_event(self, event: Event, state: RunState) -> None:
+        moment = _moment(event)
+        if moment is None:
+            return
+        self._ended = isinstance(event.body, RunEnded)
+        line = {
+            "run_id": event.run_id,
+            "events": event.sequence,
+            "head": event.sha256,
+            "at": format_instant(event.at),
+            "moment": moment,
+            "service": state.the_plan.service,
+            "mode": state.mode.value,
+        }
+        for worker in self._workers:
+            worker.lines.put((json.dumps(line) + "\n").encode())
+
+    def on_output(self, target: Target, text: str) -> None:
+        """Says nothing about the chain."""
+
+    def tick(self, now: datetime) -> None:
+        """Nothing happens by the clock."""
+
+    def close(self) -> tuple[str, ...]:
+        """Wait for what is under way, for a limited time; what could not be told of in the journal any more."""
+        for worker in self._workers:
+            worker.lines.put(None)
+        for worker in self._workers:
+            worker.thread.join(CLOSING_LIMIT_S)
+            if worker.thread.is_alive():
+                self._late.append(f"{worker.place}: it does not answer")
+        return tuple(self._late)
+
+    def _failed(self, place: str, why: str) -> None:
+        if self._ended:
+            self._late.append(f"{place}: {why}")
+        else:
+            self._tell(MessengerFailed(messenger=self.name, detail=f"not published to {place}: {why}"))
+
+
+class _Worker:
+    """Publishes to one place, in order."""
+
+    def __init__(self, place: str, failed: Callable[[str, str], None]) -> None:
+        self.place = place
+        self.lines: SimpleQueue[bytes | None] = SimpleQueue()
+        self._failed = failed
+        self.thread = threading.Thread(target=self._work, name=f"heads {place}", daemon=True)
+        self.thread.start()
+
+    def _work(self) -> None:
+        scheme, _, rest = self.place.partition(":")
+        publish = _to_file if scheme == "file" else _to_command
+        while (line := self.lines.get()) is not None:
+            try:
+                publish(rest, line)
+            except subprocess.TimeoutExpired:
+                self._failed(self.place, f"it did not end within {COMMAND_LIMIT_S:.0f} s")
+            except (OSError, ValueError) as error:
+                self._failed(self.place, (error.strerror if isinstance(error, OSError) else None) or str(error))
+
+
+def _moment(event: Event) -> str | None:
+    match event.body:
+        case RunStarted():
+            return "started"
+        case RunResumed():
+            return "resumed"
+        case PersonAnswered() as body if body.question in _DECISIONS:
+            return f"{body.question.value} of {body.step}: {body.answer}"
+        case RunEnded() as body:
+            return f"ended: {body.ended.value}"
+        case _:
+            return None
+
+
+def _to_file(path: str, line: bytes) -> None:
+    """Add the line, whole, and return when it would survive a power cut."""
+    handle = os.open(Path(path).expanduser(), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(handle, line)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _to_command(command: str, line: bytes) -> None:
+    done = subprocess.run(
+        shlex.split(command),
+        input=line,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=COMMAND_LIMIT_S,
+        check=False,
+        start_new_session=True,  # a Ctrl-C at the run's terminal is not meant for it
+    )
+    if done.returncode != 0:
+        raise ValueError(f"exit code {done.returncode}")
