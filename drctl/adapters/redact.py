@@ -84,8 +84,8 @@ class RedactedStream:
                     break
                 done += data[at : match.start()], MASK
                 at = match.end()
-            if at > hold:
-                hold = _first_beginning(data, needles, at)
+                if at > hold:  # what was held back began within this secret: look again behind it
+                    hold = _first_beginning(data, needles, at)
         done.append(data[at:hold])
         self._held = data[hold:]
         return b"".join(done)
