@@ -276,11 +276,19 @@ def load(
     seconds: Annotated[float, typer.Option("--seconds", help="How long.")] = 10,
     rate: Annotated[float, typer.Option("--rate", help="Rows a second.")] = 10,
     background: Annotated[bool, typer.Option("--background", help="Do not wait; it ends by itself.")] = False,
+    bulk: Annotated[
+        str, typer.Option("--bulk", metavar="SIZE", help="Instead: fill a table up to a size such as 1GB.")
+    ] = "",
 ) -> None:
     """Write faster through the application's own door, and log what was acknowledged.
 
+    With --bulk, write much: into a table of its own, on the primary, no faster than the archive and the standby follow.
+
     Example: drctl lab load --seconds 30 --rate 10 --background
     """
+    if bulk:
+        typer.echo(f"dr_bulk has {meant_lab().bulk(bulk, tell)} MB, and the archive has all of its WAL")
+        return
     result = meant_lab().load(seconds=seconds, rate=rate, background=background)
     if result is None:
         tell(f"the load runs for {seconds:g} s in the background")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drctl.errors import LabError, UsageError
-from drctl.lab import acknowledged, backups, damage, database, edge, history, inventory, lifecycle, ssh, status
+from drctl.lab import acknowledged, backups, bulk, damage, database, edge, history, inventory, lifecycle, ssh, status
 from drctl.lab.commands import Progress, silent, wait_until
 from drctl.lab.disk import Accounts, Disk
 from drctl.lab.host import Host
@@ -187,6 +187,12 @@ class Lab:
             edge.start_load(operator, seconds=seconds, rate=rate)
             return None
         return edge.load(operator, seconds=seconds, rate=rate)
+
+    def bulk(self, size: str, progress: Progress = silent) -> int:
+        """Fill a table of the current primary up to a size such as ``1GB``; how many MB it has then."""
+        wanted = bulk.megabytes(size)
+        self.require_up()
+        return bulk.fill(acknowledged.current_primary(self.settings), wanted, progress)
 
     def acknowledged(self) -> acknowledged.Comparison:
         """Compare the monitor's log of acknowledged rows with what the primary holds now."""

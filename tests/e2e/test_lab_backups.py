@@ -84,6 +84,10 @@ def test_three_places_have_the_backups_and_a_freeze_stops_them(fresh_lab: Lab) -
     assert labels(lab, REPOSITORY_HOST) == first
     assert lab.ssh(REPOSITORY_HOST, [f"{BACKUPS} status; {BACKUPS} unfreeze; {BACKUPS} status"]).returncode == 3
 
+    # Much data is written no faster than it is archived: the backup that follows has all the WAL that it needs.
+    assert lab.bulk("50MB") >= 50
+    assert lab.psql("xneelo-jnb", "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'") == "0"
+
     # A place that cannot be reached keeps what it had, and the other one is brought up to date all the same.
     lab.cut(REPOSITORY_HOST, "vault")
     with pytest.raises(LabError, match="offline-store: ssh vault: exit code 255"):

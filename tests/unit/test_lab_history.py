@@ -1,4 +1,4 @@
-"""Which nights a history of backups has, and what it needs."""
+"""Which nights a history of backups has, and what it needs; how large a load may be."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from drctl.errors import LabError, UsageError
+from drctl.lab.bulk import megabytes
 from drctl.lab.history import clock_library, days_before, make
 from drctl.lab.topology import Settings
 
@@ -37,6 +38,17 @@ def test_the_library_that_sets_a_clock(tmp_path: Path) -> None:
     library.parent.mkdir(parents=True)
     library.touch()
     assert clock_library(tmp_path) == library
+
+
+@pytest.mark.parametrize(("size", "mb"), [("1MB", 1), ("500MB", 500), ("1GB", 1000)])
+def test_the_size_of_a_load(size: str, mb: int) -> None:
+    assert megabytes(size) == mb
+
+
+@pytest.mark.parametrize("size", ["1", "0MB", "1gb", "1 GB", "-1MB", "21GB", "1.5GB", ""])
+def test_what_is_no_size_of_a_load(size: str) -> None:
+    with pytest.raises(UsageError, match="is no size for a load"):
+        megabytes(size)
 
 
 @pytest.mark.parametrize("days", [0, 15])
