@@ -227,11 +227,9 @@ def test_latency_makes_a_link_longer_and_the_others_not(lab: Lab) -> None:
         # All links of a host; one of them is given another length afterwards.
         lab.latency(["cloudprox"], 300)
         lab.latency(["cloudprox", "operator"], 0)
-        assert {(one, other) for one, other, _ in lab.status().latencies} == {
-            ("azure-san", "cloudprox"),
-            ("cloudprox", "edge"),
-            ("cloudprox", "xneelo-jnb"),
-        }
+        others = set(lab.hosts) - {"cloudprox", "operator"}
+        slow = {(one, other) for one, other, _ in lab.status().latencies}
+        assert slow == {(min("cloudprox", other), max("cloudprox", other)) for other in others}
         assert round_trip_ms(far) < 300
         started = time.monotonic()
         assert lab.ssh("edge", [f"bash -c '{ssh_from_edge}'"]).stdout.startswith("SSH-2.0")
