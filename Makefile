@@ -8,7 +8,8 @@ setup: ; @sh .ci/setup
 
 failover: setup ; @sh .ci/failover $(DRCTL)
 
-test: setup ; @.venv/bin/python -m pytest
+# Three processes, each with a lab of its own: they wait for hosts most of the time.
+test: setup ; @.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 crash: setup ; @.venv/bin/python -m tests.crash --labs 2
 

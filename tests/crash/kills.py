@@ -22,6 +22,7 @@ import pytest
 from drctl.errors import LabError
 from drctl.lab import Lab, missing_prerequisites
 from tests.crash.evidence import PRIMARY, Evidence, gather, never_arrived
+from tests.support import worker
 
 ROOT = Path(__file__).parents[2]
 SERVICE = "taskflow-demo"
@@ -227,8 +228,9 @@ def until_nothing_is_left(operator: Operator) -> int:
 @contextmanager
 def crash_lab(directory: Path, suffix: str = "") -> Iterator[Bench]:
     """A lab apart from every other one here; DRCTL_CRASH_LAB and DRCTL_CRASH_LAB_NET move it."""
-    name = os.environ.get("DRCTL_CRASH_LAB", "crash") + suffix
-    first, second = os.environ.get("DRCTL_CRASH_LAB_NET", "10.88").split(".")
+    shared = os.environ.get("DRCTL_CRASH_LAB", "crash"), os.environ.get("DRCTL_CRASH_LAB_NET", "10.88")
+    name, net = worker.lab(*shared)
+    name, (first, second) = name + suffix, net.split(".")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DRCTL_LAB", name)
         patch.setenv("DRCTL_LAB_NET", f"{first}.{int(second) + (100 if suffix else 0)}")

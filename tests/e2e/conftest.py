@@ -13,6 +13,7 @@ import pytest
 
 from drctl.lab import Lab, missing_prerequisites, tiers
 from tests.contract.sshd import SSHD, Sshd
+from tests.support import worker
 from tests.support.operator import Operator
 
 
@@ -34,10 +35,10 @@ class _Session:
 @pytest.fixture(scope="session")
 def _lab_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Session]:
     """One lab for all tests, apart from every other one here; DRCTL_TEST_LAB and DRCTL_TEST_LAB_NET move it."""
-    name = os.environ.get("DRCTL_TEST_LAB", "test")
+    name, net = worker.lab(os.environ.get("DRCTL_TEST_LAB", "test"), os.environ.get("DRCTL_TEST_LAB_NET", "10.78"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DRCTL_LAB", name)
-        patch.setenv("DRCTL_LAB_NET", os.environ.get("DRCTL_TEST_LAB_NET", "10.78"))
+        patch.setenv("DRCTL_LAB_NET", net)
         patch.delenv("DRCTL_LAB_DIR", raising=False)
         lab = Lab.from_environment()
         missing = missing_prerequisites(lab.settings.directory)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import random
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 
-SEED = os.environ.get("DRCTL_SEED", "0" if os.environ.get("CI") else str(random.randrange(10**6)))
+SEED = os.environ["DRCTL_SEED"]
 EXAMPLES = int(os.environ.get("DRCTL_EXAMPLES", "100"))
 
 settings.register_profile(
@@ -20,10 +19,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     phases=[Phase.generate, Phase.shrink],
 )
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    terminalreporter.write_line(f"properties: DRCTL_SEED={SEED}, {EXAMPLES} runbooks (DRCTL_EXAMPLES)")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
