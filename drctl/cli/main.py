@@ -17,6 +17,7 @@ from drctl.cli import (
     elsewhere,
     evidence,
     failover,
+    history,
     init,
     lab,
     plan,
@@ -24,6 +25,7 @@ from drctl.cli import (
     report,
     resume,
     schema,
+    service_level,
     show,
     validate,
 )
@@ -76,12 +78,14 @@ for _verb in (
     show,
     records,
     report,
+    history,
     schema,
     doctor,
     init,
 ):
     _verb.register(app)
 app.add_typer(backups.app, name="backups")
+app.add_typer(service_level.app, name="sla")
 app.add_typer(lab.app, name="lab")
 app.add_typer(evidence.app, name="evidence")
 

@@ -1,0 +1,206 @@
+"""Readings of many runs: cards and their cache, the ledger of notes, service levels, and the history of exercises."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from drctl.adapters.ledger import Ledger
+from drctl.cli.main import execute
+from drctl.errors import ExitCode, JournalError
+from drctl.model.events import Event
+from drctl.model.plan import Mode
+from drctl.report.card import card_of
+from drctl.report.service_level import Outage, Services, of_runs, standings, union
+from drctl.screens.history import bar
+from tests.support import sample_runs
+from tests.support.journals import write_run
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def hour(of_day: float) -> datetime:
+    return datetime(2026, 3, 1, tzinfo=UTC) + timedelta(hours=of_day)
+
+
+def outage(since: float, until: float | None, service: str = "acacia") -> Outage:
+    return Outage(service=service, since=hour(since), until=None if until is None else hour(until), source="run")
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DRCTL_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.delenv("DRCTL_INVENTORY", raising=False)
+    (tmp_path / "state").mkdir()
+    return tmp_path / "state"
+
+
+def numbered(events: list[Event], number: int) -> list[Event]:
+    """The same run under another id, as many days later as its number."""
+    later = timedelta(days=number)
+    run_id = f"{events[0].at + later:%Y%m%d-%H%M%S}-acme-{number:04x}"
+    return [replace(event, run_id=run_id, at=event.at + later) for event in events]
+
+
+def test_what_overlaps_counts_once() -> None:
+    spans = [(hour(1), hour(3)), (hour(2), hour(4)), (hour(2), hour(2.5)), (hour(6), hour(7))]
+    assert union(spans) == timedelta(hours=4)
+    assert union([]) == timedelta()
+
+
+def test_a_year_of_a_service() -> None:
+    services = Services(titles={"acacia": "Acacia", "baobab": "Baobab", "dombeya": "D"}, covered={"dombeya": False})
+    found = {
+        s.service: s
+        for s in standings([outage(0, 4), outage(3, 5), outage(0, 100, "dombeya")], services, year=2026, now=NOW)
+    }
+    acacia = found["acacia"]
+    assert acacia.down_s == 5 * 3600
+    assert acacia.allowed_s == pytest.approx(8.76 * 3600)
+    assert acacia.left_s == pytest.approx(3.76 * 3600)
+    assert acacia.used_after_another == pytest.approx(9 / 8.76)
+    assert acacia.kept
+    assert found["baobab"].down_s == 0
+    assert found["baobab"].availability == 100
+    assert found["dombeya"].kept, "outside the SLA nothing is broken"
+    one = standings([outage(0, 9)], services, year=2026, now=NOW)[0]
+    assert not one.kept
+
+
+def test_an_outage_over_new_year_counts_in_both_years() -> None:
+    over = Outage(
+        service="acacia", since=datetime(2025, 12, 31, 22, tzinfo=UTC), until=datetime(2026, 1, 1, 1, tzinfo=UTC),
+        source="note 1",
+    )  # fmt: skip
+    assert standings([over], Services(), year=2025, now=NOW)[0].down_s == 2 * 3600
+    assert standings([over], Services(), year=2026, now=NOW)[0].down_s == 3600
+    going_on = replace(over, since=NOW - timedelta(hours=2), until=None)
+    assert standings([going_on], Services(), year=2026, now=NOW)[0].down_s == 2 * 3600
+
+
+def test_only_real_runs_are_outages_and_the_one_that_restored_ends_them() -> None:
+    done, drill = card_of(sample_runs.succeeded()), card_of(sample_runs.drill())
+    assert done.outage_started is not None
+    assert done.exercise
+    assert drill.exercise
+    assert not card_of(sample_runs.simulated()).exercise
+    assert [o.source for o in of_runs([done, drill])] == [done.run_id]
+    assert done.service_restored is not None
+    gave_up = replace(done, run_id="earlier", service_restored=None)
+    assert {o.until for o in of_runs([done, gave_up])} == {done.service_restored}
+    assert of_runs([gave_up])[0].until is None
+
+
+def test_the_ledger_is_a_chain(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    ledger = Ledger(path)
+    first = ledger.append(kind="a", who="x", body={"n": 1}, at=NOW)
+    second = Ledger(path).append(kind="b", who="y", body={"n": "ü"}, at=NOW)
+    assert (second.number, second.previous) == (2, first.sha256)
+    assert [note.body for note in ledger.notes("b")] == [{"n": "ü"}]
+    with closing(sqlite3.connect(path)) as db:
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            db.execute("UPDATE notes SET who='z'")
+        db.execute("DROP TRIGGER notes_are_facts")
+        db.execute("DROP TRIGGER notes_stay")
+        db.execute("UPDATE notes SET who='z' WHERE number=1")
+        db.commit()
+    with pytest.raises(JournalError, match="note 1 of the ledger is not as it was written"):
+        list(ledger.notes())
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE notes SET who='x' WHERE number=1")
+        db.execute("DELETE FROM notes WHERE number=1")
+        db.commit()
+    with pytest.raises(JournalError, match="note 1 of the ledger"):
+        list(ledger.notes())
+
+
+def test_a_year_as_it_is_typed(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = sample_runs.succeeded()
+    service = card_of(events).service
+    write_run(state, events)
+    down_s = card_of(events).rto_actual_s
+    assert down_s is not None
+    assert execute(["sla", "--json", "--year", "2026"]) == ExitCode.DONE
+    said = json.loads(capsys.readouterr().out)
+    assert [(s["service"], s["down_s"]) for s in said["services"]] == [(service, pytest.approx(down_s))]
+    assert [round(level["allowed_s"]) for level in said["levels"]] == [315360, 31536, 3154, 315, 32]
+    times = ["--from", "2026-10-01T00:00Z", "--to", "2026-10-01T09:00Z"]
+    assert execute(["sla", "declare", service, *times]) == ExitCode.USAGE
+    assert execute(["sla", "declare", service, *times, "--reason", "a full disk"]) == ExitCode.DONE
+    assert execute(["sla", service, "--year", "2026"]) == ExitCode.OBJECTIVE_MISSED
+    out = capsys.readouterr().out
+    assert "BROKEN by" in out
+    assert "note 1  a full disk" in out
+    assert "One recovery of 4 h uses 46% of a year's 99.9 %, 5.5 months' share of it." in out
+    assert "99.9 % 8.76 hours, 99.99 % 52.56 minutes, 99.999 % 5.256 minutes" in out
+    assert execute(["sla", "withdraw", "1", "--reason", "not ours"]) == ExitCode.DONE
+    assert execute(["sla", "withdraw", "1", "--reason", "again"]) == ExitCode.USAGE
+    assert execute(["sla", service, "--year", "2026"]) == ExitCode.DONE
+    assert execute(["sla", "nobody"]) == ExitCode.USAGE
+    later = ["--from", "2026-10-01T00:00Z", "--to", "2126-10-01T09:00Z", "--reason", "x"]
+    assert execute(["sla", "declare", service, *later]) == ExitCode.USAGE
+    assert "in the future" in capsys.readouterr().err
+
+
+def test_services_of_the_inventory_are_there_without_any_run(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example = Path(__file__).parents[2] / "inventories" / "taskflow.example.yml"
+    assert execute(["sla", "-i", str(example), "--json"]) == ExitCode.DONE
+    said = {s["service"]: s for s in json.loads(capsys.readouterr().out)["services"]}
+    assert set(said) == {"acacia", "baobab", "cycad", "dombeya"}
+    assert not said["dombeya"]["covered"]
+    assert "allowed_s" not in said["dombeya"]
+
+
+def test_the_history_of_exercises(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["history"]) == ExitCode.DONE
+    assert "no exercise yet" in capsys.readouterr().out
+    for number in range(3):
+        write_run(state, numbered(sample_runs.drill(), number))
+    write_run(state, numbered(sample_runs.no_go(), 5))
+    assert execute(["history", "--json"]) == ExitCode.DONE
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["mode"] for row in rows] == [Mode.DRILL] * 3
+    assert [row["started_at"] for row in rows] == sorted(row["started_at"] for row in rows)
+    assert execute(["history", "--last", "2"]) == ExitCode.DONE
+    out = capsys.readouterr().out
+    assert "2 exercises" in out
+    assert "as usual" in out
+    assert execute(["history", "nobody"]) == ExitCode.DONE
+
+
+def test_a_bar_has_its_length() -> None:
+    assert bar(10, 10, 20) == "█" * 20
+    assert bar(5, 10, 20) == "█" * 10
+    assert bar(0.01, 10, 20) == "▏"
+    assert bar(None, 10, 20) == ""
+
+
+def test_kept_cards_follow_the_journal(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = numbered(sample_runs.drill(), 1)
+    write_run(state, events)
+    assert execute(["history", "--json"]) == ExitCode.DONE
+    once = capsys.readouterr().out
+    with closing(sqlite3.connect(state / "cards.db")) as db:
+        kept = db.execute("SELECT run_id, head FROM cards").fetchall()
+        assert [row[0] for row in kept] == [events[0].run_id]
+        # What is kept is really read: a card that is another one is what is shown.
+        db.execute("UPDATE cards SET card = replace(card, '\"drill\"', '\"real\"')")
+        db.commit()
+    assert execute(["history", "--json"]) == ExitCode.DONE
+    assert capsys.readouterr().out == once.replace('"drill"', '"real"')
+    with closing(sqlite3.connect(state / "cards.db")) as db:
+        db.execute("UPDATE cards SET head = 'old'")
+        db.commit()
+    assert execute(["history", "--json"]) == ExitCode.DONE
+    assert capsys.readouterr().out == once
+    (state / "cards.db").write_bytes(b"no database at all, but long enough to be looked at as if it were one" * 20)
+    assert execute(["history", "--json"]) == ExitCode.DONE
+    assert capsys.readouterr().out == once
