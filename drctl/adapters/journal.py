@@ -314,6 +314,11 @@ class JournalFile:
         )
         return [(run_id, head) for run_id, head in rows]
 
+    def started(self) -> tuple[str, ...]:
+        """All the runs, the newest first, as their names sort: from an index alone, however many there are."""
+        rows = self._query("SELECT run_id FROM events WHERE type='run_started' ORDER BY run_id DESC")
+        return tuple(row[0] for row in rows)
+
     def heads(self) -> Iterator[RunHead]:
         """Every run with its last event, the newest first."""
         rows = self._query(

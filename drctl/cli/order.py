@@ -49,7 +49,7 @@ class Order:
         if self.dry_run:
             from drctl.cli.plan import show
 
-            show(plan, as_json=self.json)
+            show(plan, as_json=self.json, settings=settings)
             return ExitCode.DONE
         from drctl.adapters.clock import SystemClock
         from drctl.adapters.journal import new_run_id

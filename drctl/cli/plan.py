@@ -12,7 +12,7 @@ import typer
 
 from drctl import __version__
 from drctl.cli.schema import write_file
-from drctl.cli.settings import pairs, this_program
+from drctl.cli.settings import Settings, pairs, this_program
 from drctl.errors import ExitCode
 from drctl.model.plan import Mode
 
@@ -91,7 +91,7 @@ def plan(
         if output is not None:
             show(made, as_json=as_json, output=output)
         return code
-    show(made, as_json=as_json, output=output)
+    show(made, as_json=as_json, output=output, settings=context.obj)
     return ExitCode.DONE
 
 
@@ -107,14 +107,20 @@ def make(
     return _made(runbook=runbook, service=service, inventory=inventory, inputs=inputs, mode=mode, version=version)[0]
 
 
-def show(plan: Plan, *, as_json: bool, output: Path | None = None) -> None:
-    """Print the plan, or save it to a file: as JSON, whatever was asked for, so that it can be run."""
+def show(plan: Plan, *, as_json: bool, output: Path | None = None, settings: Settings | None = None) -> None:
+    """Print the plan, or save it to a file: as JSON, whatever was asked for, so that it can be run.
+
+    With ``settings`` what is to be expected of it is printed too, from the journal; a saved plan has none of that.
+    """
+    from drctl.cli.forecasts import forecast_of
+
+    expected = forecast_of(settings, plan) if settings is not None and output is None else None
     if as_json or output is not None:
         import json
 
         from drctl.screens.plan import as_json_object
 
-        text = json.dumps(as_json_object(plan), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(as_json_object(plan, expected), indent=2, ensure_ascii=False) + "\n"
         if output is not None:
             write_file(output, text)
         else:
@@ -122,7 +128,7 @@ def show(plan: Plan, *, as_json: bool, output: Path | None = None) -> None:
         return
     from drctl.screens.plan import print_plan
 
-    print_plan(plan, sys.stdout, environ=os.environ)
+    print_plan(plan, sys.stdout, environ=os.environ, expected=expected)
 
 
 def _made(

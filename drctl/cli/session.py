@@ -134,7 +134,18 @@ def start(settings: Settings, plan: Plan, manner: Manner, *, run_id: str, given:
         reason=reason,
         operator_keys=_own_keys(plan),
     )
-    return _conduct(settings, plan, manner, run_id=run_id, state=RunState(), bodies=(first, *given))
+    made = _forecast(settings, plan)
+    return _conduct(settings, plan, manner, run_id=run_id, state=RunState(), bodies=(first, *given, *made))
+
+
+def _forecast(settings: Settings, plan: Plan) -> tuple[Body, ...]:
+    """What is to be expected of this run; nothing when the journal cannot be read, as it is no reason to wait."""
+    from drctl.cli.forecasts import forecast_of
+
+    if plan.mode not in (Mode.DRILL, Mode.REAL):
+        return ()
+    made = forecast_of(settings, plan)
+    return (made,) if made is not None else ()
 
 
 def go_on(settings: Settings, state: RunState, manner: Manner) -> int:

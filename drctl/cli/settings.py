@@ -27,6 +27,10 @@ class Settings:
         return self.state_dir / "outputs"
 
     @property
+    def journal_path(self) -> Path:
+        return self.state_dir / "journal.db"
+
+    @property
     def locks(self) -> Path:
         return self.state_dir / "locks"
 
@@ -38,7 +42,7 @@ class Settings:
         """
         from drctl.adapters.journal import JournalFile
 
-        return JournalFile(self.state_dir / "journal.db")
+        return JournalFile(self.journal_path)
 
 
 def state_directory(given: str) -> Path:

@@ -11,9 +11,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from queue import Empty, SimpleQueue
 
-from drctl.engine.decide import Ask, Attempt, Finish, Later, Skip, decide
+from drctl.engine.decide import decide
+from drctl.engine.decisions import Ask, Attempt, End, Finish, Later, Skip
 from drctl.engine.fold import fold
 from drctl.engine.perform import Interrupted, World, end_job, perform
 from drctl.engine.ports import Journal, Listener, Mailbox, Person
@@ -58,6 +60,7 @@ class Conductor:
     listeners: list[Listener] = field(default_factory=list)
     inbox: SimpleQueue[Message] = field(default_factory=SimpleQueue)
     working: dict[Target, Attempt] = field(default_factory=dict)
+    ending: set[Target] = field(default_factory=set)  # jobs that are being ended, so that each is ended once
     mailbox: Mailbox | None = None
     looked_s: float = 0.0  # monotonic: when the mailbox was last looked into
 
@@ -95,6 +98,8 @@ class Conductor:
                     moved = True
                 case Finish(ended=ended, why=why):
                     self._record(RunEnded(ended=ended, why=why))
+                case End(target=target, attempt=number):
+                    moved |= self._end(Attempt(target=target, act=Act.SETTLE, attempt=number))
                 case Later(at=at):
                     wake = min(wake, at)
         if moved or self.state.ended is not None:
@@ -121,6 +126,24 @@ class Conductor:
         threading.Thread(
             target=self._work, args=(attempt, self.state), name=f"{target.step}@{target.host}", daemon=True
         ).start()
+
+    def _end(self, attempt: Attempt) -> bool:
+        """End a job that was left for the fallback; False when that has been asked for already."""
+        target = attempt.target
+        if target in self.ending:
+            return False
+        self.ending.add(target)
+        ends = partial(end_job, state=self.state, world=self.world, by="the run, which left for its fallback")
+        if target in self.working:
+            self._aside(partial(ends, attempt))  # the thread that waits for the job sees its end, and writes it
+            return True
+        self._record(AttemptStarted(step=target.step, host=target.host, attempt=attempt.attempt, act=attempt.act))
+        self._record(ends(attempt))
+        return True
+
+    def _aside(self, what: Callable[[], object]) -> None:
+        """Do it in a thread of its own; nobody waits for it."""
+        threading.Thread(target=what, daemon=True).start()
 
     def _work(self, attempt: Attempt, state: RunState) -> None:
         try:
@@ -192,7 +215,7 @@ class Conductor:
         if isinstance(body, StopRequested) and body.how == "abort":
             for attempt in self.working.values():
                 # The thread that waits for the job sees its end, and writes it.
-                threading.Thread(target=end_job, args=(attempt, self.state, self.world), daemon=True).start()
+                self._aside(partial(end_job, attempt, self.state, self.world))
             for target, known in self.state.targets.items():
                 if known.doubt and target not in self.working:
                     attempt = Attempt(target=target, act=Act.SETTLE, attempt=known.attempts)

@@ -8,61 +8,18 @@ an idempotent step again, then by a person (law 3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from drctl.engine import deadline
+from drctl.engine.decisions import Ask, Attempt, Decision, End, Finish, Later, Skip
 from drctl.engine.state import RunState, Target, TargetState, targets_of, tolerated
 from drctl.engine.values import fill, number_of
 from drctl.model.events import Act, Ended, Outcome, PersonAsked, Question
-from drctl.model.plan import STRICTEST_FIRST, Approval, Manual, Mode, OnFailure, Round, Section, Stage, Step
+from drctl.model.plan import STRICTEST_FIRST, Approval, Manual, Mode, OnFailure, Round, Section, Shell, Stage, Step
 from drctl.model.units import format_duration
 
 IDEMPOTENT_RUNS = 3  # an idempotent step in doubt is run this often before a person is asked
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """Do this for a step on a host."""
-
-    target: Target
-    act: Act
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skip:
-    """Leave a step out, and say why."""
-
-    target: Target
-    who: str
-    why: str
-    simulated: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """Ask a person; the run waits for the answer."""
-
-    question: PersonAsked
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finish:
-    """Nothing more is to be done."""
-
-    ended: Ended
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Later:
-    """Nothing before this instant: a retry waits for its time."""
-
-    at: datetime
-
-
-Decision = Attempt | Skip | Ask | Finish | Later
 
 
 def decide(state: RunState, now: datetime) -> tuple[Decision, ...]:
@@ -101,8 +58,43 @@ def _steps(state: RunState, now: datetime) -> tuple[Decision, ...]:
     if state.rolling_back:
         return (_BUSY,) if state.in_flight else _rollback(state, now)
     if state.fallen_back:
-        return _section(state, Section.FALLBACK, now, go_on_after_failure=False)
-    return _section(state, Section.STEPS, now, go_on_after_failure=False)
+        return _left_behind(state) or _section(state, Section.FALLBACK, now, go_on_after_failure=False)
+    found = _section(state, Section.STEPS, now, go_on_after_failure=False)
+    return _at_the_deadline(state, found, now)
+
+
+def _at_the_deadline(state: RunState, found: tuple[Decision, ...], now: datetime) -> tuple[Decision, ...]:
+    """Nothing new begins then. A changing step that may not be broken off comes to its end; then a person decides.
+
+    A failure comes before it: its question offers the fallback too.
+    """
+    due = deadline.has_come(state, now)
+    if due is None or not found or any(isinstance(d, Ask) and d.question.question is Question.FAILED for d in found):
+        return found
+    settling = deadline.must_be_settled(state)
+    return _settled(state, settling, now) if settling else (Ask(question=deadline.question(state, due, now)),)
+
+
+def _settled(state: RunState, targets: Iterable[Target], now: datetime) -> tuple[Decision, ...]:
+    """What finds out how these ended, and nothing else; a person is asked when nothing else can."""
+    at_rest = [t for t in targets if state.target(t).in_flight is None]
+    found = [_target(state, state.the_plan.step(t.step), t, state.target(t), now) for t in at_rest]
+    moves = tuple(d for d in found if not isinstance(d, Ask))
+    return moves or ((_BUSY,) if state.in_flight else tuple(found[:1]))
+
+
+def _left_behind(state: RunState) -> tuple[Decision, ...]:
+    """What the steps left under way is ended before the fallback begins. What leaves no job comes back by itself."""
+    left = deadline.to_be_ended(state)
+    if not left:
+        return ()
+    jobs = [t for t in left if _leaves_a_job(state, t)]
+    return tuple(End(target=t, attempt=state.target(t).attempts) for t in jobs) or (_BUSY,)
+
+
+def _leaves_a_job(state: RunState, target: Target) -> bool:
+    step, known = state.the_plan.step(target.step), state.target(target)
+    return isinstance(step.action, Shell) and not step.read_only and known.in_flight not in (Act.UNLESS, Act.VERIFY)
 
 
 def _rollback(state: RunState, now: datetime) -> tuple[Decision, ...]:

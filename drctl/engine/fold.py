@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from drctl.engine.state import BrokenGlass, ClockPoint, Override, RunState, SignedApproval, Target, TargetState
 from drctl.model import events as ev
 from drctl.model.events import Act, Outcome, Question, Reason
-from drctl.model.plan import Approval, Mark, Step
+from drctl.model.plan import Approval, Mark, Section, Step
 from drctl.model.units import parse_instant
 
 
@@ -69,6 +69,8 @@ def fold(state: RunState, event: ev.Event) -> RunState:
             return _answered(state, body, event.at)
         case ev.ClockMarked() as body:
             return replace(state, clock={**state.clock, body.mark: ClockPoint(at=body.at, source=body.source)})
+        case ev.ForecastMade() as body:
+            return replace(state, forecast=body)
         case ev.StopRequested() as body:
             return replace(state, stop=body, abort=f"{body.by}: abort" if body.how == "abort" else state.abort)
         case ev.MessengerFailed() as body:
@@ -155,8 +157,9 @@ def _attempt_finished(state: RunState, body: ev.AttemptFinished, at: datetime) -
         return _over(state, step, target, _verified(known, body), at)
     state = replace(state, values={**state.values, **body.captured})
     ended = _ran(step, known, body, at)
-    if state.abort and ended.outcome is None and body.outcome is Outcome.FAILED:
-        ended = replace(ended, outcome=Outcome.FAILED, not_before=None)  # an abort leaves no retry
+    left = state.abort or (state.fallen_back and state.the_plan.section_of(step.id) is Section.STEPS)
+    if left and ended.outcome is None and body.outcome is Outcome.FAILED:
+        ended = replace(ended, outcome=Outcome.FAILED, not_before=None)  # what is left for good is not tried again
     return _over(state, step, target, ended, at)
 
 
@@ -215,11 +218,29 @@ def _clock_points(state: RunState, step: Step, at: datetime) -> RunState:
         if captured is not None:
             point = ClockPoint(at=parse_instant(captured), source=f"step {step.id}")
             state = replace(state, clock={**state.clock, step.mark: point})
+            if step.mark is Mark.SERVICE_RESTORED and state.the_plan.section_of(step.id) is Section.STEPS:
+                state = replace(state, fallen_back="")  # it came about while the run was being left: nothing to leave
     for kind, name in (("recovery_point", step.recovery_point), ("last_write", step.last_write)):
         if name is not None and name in state.values:
             point = ClockPoint(at=parse_instant(state.values[name]), source=f"step {step.id}")
             state = replace(state, recovery={**state.recovery, kind: point})
     return state
+
+
+def _at_the_deadline(state: RunState, answer: str, body: ev.PersonAnswered) -> RunState:
+    who = body.who or "the runbook"
+    why = f"{who}: the deadline has come {body.why}".rstrip()
+    if answer == "abort":
+        return replace(state, abort=why)
+    if answer != "fallback" or Mark.SERVICE_RESTORED in state.clock:
+        return replace(state, deadline_answer=answer)
+    # What waited for its next attempt will not be tried again.
+    over = {
+        target: replace(known, outcome=Outcome.FAILED, not_before=None, finished_at=known.finished_at or state.last_at)
+        for target, known in state.targets.items()
+        if known.not_before is not None and known.outcome is None and known.in_flight is None
+    }
+    return replace(state, targets={**state.targets, **over}, deadline_answer=answer, fallen_back=why)
 
 
 def _given(state: RunState) -> set[Mark]:
@@ -241,6 +262,8 @@ def _answered(state: RunState, body: ev.PersonAnswered, at: datetime) -> RunStat
     match body.question, body.answer:
         case _, "pause":
             return replace(state, pause=True)
+        case Question.DEADLINE, answer:
+            return _at_the_deadline(state, answer, body)
         case _, "abort":
             if not body.who:
                 return replace(state, given_up=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from drctl.engine.state import RunState, targets_of
 from drctl.model.events import Outcome
-from drctl.model.plan import Mark, Section, Stage
+from drctl.model.plan import Mark, Section, Stage, Step
 
 
 class Verdict(StrEnum):
@@ -83,32 +84,53 @@ def rpo(state: RunState) -> Reading:
 
 
 def usual_time_left_s(state: RunState, now: datetime, *, until: Mark | None = None) -> float:
-    """Seconds that what is not done yet usually takes, from the runbook's ``expected``.
+    """Seconds that what is not done yet usually takes, from the run's forecast, else the runbook's ``expected``.
 
     A step in flight counts for what is left of its own; one without ``expected`` counts for nothing. With ``until``
     the sum ends at the step that sets that mark, so that the forecast of the RTO leaves the clean-up out.
     """
     total_s = 0.0
+    left_out = {Section.STEPS if state.fallen_back else Section.FALLBACK}
+    left_out |= {Section.ALWAYS} if until is not None else set()
+    left_out |= set() if state.rolling_back else {Section.ROLLBACK}
+    usual_s = _usual_s(state)
     for stage in state.the_plan.stages:
-        if stage.section is Section.ALWAYS and until is not None:
+        if stage.section in left_out:
             continue
-        total_s += _stage_left_s(state, stage, now)
+        total_s += _stage_left_s(state, stage, now, usual_s)
         if until is not None and any(s.mark is until for s in stage.steps):
             break
     return total_s
 
 
-def _stage_left_s(state: RunState, stage: Stage, now: datetime) -> float:
+def _usual_s(state: RunState) -> dict[str, float]:
+    """What each step usually takes, as far as that is known."""
+    said = {step.id: step.expected_s for step in state.the_plan.steps() if step.expected_s is not None}
+    made = state.forecast.steps if state.forecast is not None else ()
+    said |= {known.step: known.estimate.usual_s for known in made}
+    return {step.id: said[step.id] for step in state.the_plan.steps() if step.id in said and _to_come(state, step)}
+
+
+def _to_come(state: RunState, step: Step) -> bool:
+    """A later attempt of a call only comes when the one before it was given up."""
+    mine = step.round
+    if mine is None or mine.number == 1:
+        return True
+    before = replace(mine, number=mine.number - 1)
+    return any(s.round == before and state.ended_round(s) is not None for s in state.the_plan.steps())
+
+
+def _stage_left_s(state: RunState, stage: Stage, now: datetime, usual_s: Mapping[str, float]) -> float:
     lefts = [0.0]
     for step in stage.steps:
-        if step.expected_s is None:
+        if step.id not in usual_s:
             continue
         for target in targets_of(step):
             known = state.target(target)
             if known.outcome is not None:
                 continue
             spent = (now - known.started_at).total_seconds() if known.started_at else 0.0
-            lefts.append(max(0.0, step.expected_s - spent))
+            lefts.append(max(0.0, usual_s[step.id] - spent))
     return max(lefts)
 
 

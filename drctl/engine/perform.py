@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from drctl.engine.decide import Attempt
+from drctl.engine.decisions import Attempt
 from drctl.engine.ports import (
     Clock,
     CommandResult,
@@ -106,7 +106,7 @@ def _shown(step: Step, output: Output | None) -> Output | None:
     return replace(output, tail="") if output is not None and step.sensitive else output
 
 
-def end_job(attempt: Attempt, state: RunState, world: World) -> AttemptFinished:
+def end_job(attempt: Attempt, state: RunState, world: World, *, by: str = "an abort") -> AttemptFinished:
     """End what an attempt may have left running on its host, and say whether that is certain."""
     step = state.the_plan.step(attempt.target.step)
     endpoint = next((e for e in step.endpoints if e.host == attempt.target.host), None)
@@ -121,9 +121,9 @@ def end_job(attempt: Attempt, state: RunState, world: World) -> AttemptFinished:
         act=Act.SETTLE,
         outcome=Outcome.FAILED if certain else Outcome.IN_DOUBT,
         reason=Reason.ABORTED,
-        detail="its process group was ended by an abort; what it had begun is half done"
+        detail=f"its process group was ended by {by}; what it had begun is half done"
         if certain
-        else f"an abort could not end it: {result.detail}",
+        else f"{by} could not end it: {result.detail}",
     )
 
 

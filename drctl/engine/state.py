@@ -117,6 +117,8 @@ class RunState:
     given_up: bool = False  # a step failed and nobody was there to decide
     fallen_back: str = ""  # why the fallback's steps took over
     rolling_back: str = ""  # why what was done is being undone
+    forecast: ev.ForecastMade | None = None
+    deadline_answer: str = ""  # what was decided at the deadline: fallback or continue
     messengers_failed: tuple[str, ...] = ()
     ended: ev.Ended | None = None
     ended_why: str = ""

@@ -45,7 +45,7 @@ class Reason(StrEnum):
     EXPECTATION = "expectation"  # it ran, and its output or answer was not what was expected
     DECLINED = "declined"  # a person said no
     NOBODY = "nobody"  # a person was needed and none was there
-    ABORTED = "aborted"  # its process group was ended by an abort
+    ABORTED = "aborted"  # its process group was ended: by an abort, or because the run left for its fallback
     CAPTURE = "capture"  # its output could not be read as the type that was promised
 
 
@@ -57,6 +57,7 @@ class Question(StrEnum):
     FAILED = "failed"  # answers: retry, skip, fallback and rollback where there are such, pause, abort
     IN_DOUBT = "in_doubt"  # answers: succeeded, run_again, pause, abort
     OVERRIDE = "override"  # answers: override, pause, abort (a required fact is not proved)
+    DEADLINE = "deadline"  # answers: fallback, continue, pause, abort (the last moment to leave for the fallback)
 
 
 class Ended(StrEnum):
@@ -190,6 +191,40 @@ class ClockMarked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """How long something takes, as far as is known beforehand: usually, and in nine of ten cases.
+
+    ``basis`` says in words what that is known from; ``runs`` is the number of earlier runs, 0 when it is none.
+    """
+
+    usual_s: float
+    careful_s: float
+    runs: int = 0
+    basis: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEstimate:
+    """The estimate of one step."""
+
+    step: str
+    estimate: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastMade:
+    """What was to be expected of the run when it began. The deadline is worked out from it and from the clock.
+
+    ``restored`` goes from the first step to the one that restores the service, ``fallback`` the same in the fallback.
+    """
+
+    type: Literal["forecast_made"] = "forecast_made"
+    steps: tuple[StepEstimate, ...]
+    restored: Estimate
+    fallback: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequested:
     """A signal or an abort: nothing new is started."""
 
@@ -225,6 +260,7 @@ Body = (
     | PersonAsked
     | PersonAnswered
     | ClockMarked
+    | ForecastMade
     | StopRequested
     | MessengerFailed
     | RunEnded

@@ -63,6 +63,15 @@ class OnUnreachable(StrEnum):
     CONTINUE = "continue"
 
 
+class DeadlineAction(StrEnum):
+    """What becomes of a run at its deadline when nobody is there to decide."""
+
+    FALLBACK = "fallback"
+    CONTINUE = "continue"
+    PAUSE = "pause"
+    ABORT = "abort"
+
+
 class Mark(StrEnum):
     """The points of the RTO clock."""
 
@@ -191,6 +200,27 @@ class Transfer:
     sha256: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carries:
+    """That a step carries the service's data somewhere, and what is known beforehand of how much and how fast.
+
+    ``size`` names a captured value of bytes; ``size_bytes`` is what the inventory says when no run has captured it.
+    ``mb_per_s`` is the inventory's stated assumption, in 10^6 bytes a second.
+    """
+
+    size: str = ""
+    size_bytes: float | None = None
+    mb_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlineRule:
+    """What the runbook says of the last moment at which to leave it for its fallback; ``margin_s`` is kept free."""
+
+    action: DeadlineAction = DeadlineAction.CONTINUE
+    margin_s: float = 0.0
+
+
 Action = Shell | Http | Tcp | Approval | Wait | Manual | Transfer
 
 
@@ -269,6 +299,7 @@ class Step:
     max_parallel: int | None = None  # how many hosts at once; None is all
     undoes: str | None = None  # in the rollback: the step that this one undoes
     round: Round | None = None  # in a call that is tried several times
+    carries: Carries | None = None  # the service's data goes through this step
     digest: str = ""
 
 
@@ -317,6 +348,7 @@ class Plan:
     called_sources: tuple[Source, ...] = ()  # the other runbooks that steps of this plan come from
     allowed_signers: Source | None = None  # who may approve, as ssh-keygen -Y verify reads it
     head_places: tuple[str, ...] = ()  # "file:PATH", "command:ARGV": where the head of the chain is published
+    deadline: DeadlineRule | None = None
 
     def steps(self, section: Section | None = None) -> tuple[Step, ...]:
         """The steps in order, of one section or of all."""
@@ -331,4 +363,15 @@ class Plan:
         for step in self.steps():
             if step.id == step_id:
                 return step
+        raise KeyError(step_id)
+
+    def section_of(self, step_id: str) -> Section:
+        """Where the step stands.
+
+        Raises:
+            KeyError: when there is none of that id.
+        """
+        for stage in self.stages:
+            if any(step.id == step_id for step in stage.steps):
+                return stage.section
         raise KeyError(step_id)

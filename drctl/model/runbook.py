@@ -111,6 +111,33 @@ def _word_or_runbook(value: Any) -> str:
     return OTHER if isinstance(value, dict | BaseModel) else WORD
 
 
+def _data_or_volume(value: Any) -> str:
+    return MANY if isinstance(value, dict | BaseModel) else WORD
+
+
+class VolumeText(Written):
+    """How much of the service's data a step carries, and how fast."""
+
+    size: VariableName | None = None
+    """A captured value of type bytes, or a variable of the inventory: as the newest run captured it."""
+    mb_per_s: VariableName | None = None
+    """A variable of the inventory: millions of bytes a second, an assumption for when there is no history."""
+
+
+CarriesText = Annotated[
+    Annotated[Literal["data"], Tag(WORD)] | Annotated[VolumeText, Tag(MANY)], Discriminator(_data_or_volume)
+]
+
+
+class DeadlineText(Written):
+    """The last moment at which to leave this runbook for its fallback, and still be inside the RTO."""
+
+    action: Literal["fallback", "continue", "pause", "abort"]
+    """What is done then when nobody is there; a person who is there is asked."""
+    margin: Duration = 0.0
+    """How much earlier it is, so that there is time to decide."""
+
+
 def _script_or_undo(value: Any) -> str:
     return UNDO if isinstance(value, dict | BaseModel) else WORD
 
@@ -230,6 +257,8 @@ class StepText(Written):
     """A fact without which it does not begin."""
     unless_proved: VariableName | None = None
     """A fact that makes it needless."""
+    carries: CarriesText | None = None
+    """The service's data goes through it: data, or how much and how fast."""
     failure_hint: str = ""
     """What to do or type when it fails; ${name} is filled in."""
 
@@ -269,3 +298,5 @@ class Runbook(Written):
     """What is done at the end, whatever happened."""
     on_failure: OnRunFailure | None = None
     """What a failed step of steps does that does not say so itself."""
+    deadline: DeadlineText | None = None
+    """What happens at the last moment at which the fallback could still restore the service within the RTO."""

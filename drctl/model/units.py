@@ -58,6 +58,17 @@ def parse_instant(text: str) -> datetime:
     return instant.astimezone(UTC)
 
 
+def local_time(instant: datetime, timezone: str) -> str:
+    """An instant in that timezone, ``2026-11-23 03:12:00 SAST``; UTC where this machine does not know it."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        zone = ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
 def format_instant(instant: datetime) -> str:
     """UTC to the second, ``2026-11-23 01:12:00Z``."""
     return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

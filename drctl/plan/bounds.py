@@ -86,8 +86,8 @@ def worst_s(step: Step) -> float:
 
 
 def usual_s(step: Step) -> float:
-    """What the step says that it usually takes; nothing when it does not say."""
-    return step.expected_s or 0.0
+    """What the step says that it usually takes; nothing when it does not say, or is a later attempt of a call."""
+    return 0.0 if step.round is not None and step.round.number > 1 else step.expected_s or 0.0
 
 
 def bound_problems(plan: Plan, runbook: Document[Runbook], *, severity: Severity = Severity.ERROR) -> list[Diagnostic]:
@@ -140,6 +140,7 @@ def _measurable(placed: Linked) -> Step:
         retry=retry_of(placed),
         mark=Mark(next(iter(written.marks))) if written.marks else None,
         mark_value=next(iter(written.marks.values())) if written.marks else None,
+        round=placed.frame.round,
     )
 
 

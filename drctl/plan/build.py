@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 
 from drctl.errors import UsageError
 from drctl.model.inventory import Inventory
-from drctl.model.plan import Mode, Objectives, Plan, Source, Stage, Step, Variable
+from drctl.model.plan import DeadlineAction, DeadlineRule, Mode, Objectives, Plan, Source, Stage, Step, Variable
 from drctl.model.runbook import Runbook
 from drctl.plan.frames import FrameScopes
 from drctl.plan.hosts import HostWords
@@ -167,7 +167,15 @@ def _make(
         drctl_version=made_by.version,
         called_sources=_sources(makers, runbook),
         head_places=tuple(_head_place(place, inventory) for place in world.evidence.heads),
+        deadline=_deadline(runbook.value),
     ), in_order(problems)
+
+
+def _deadline(runbook: Runbook) -> DeadlineRule | None:
+    written = runbook.deadline
+    if written is None:
+        return None
+    return DeadlineRule(action=DeadlineAction(written.action), margin_s=written.margin)
 
 
 def _sources(frames: Iterable[Frame], runbook: RunbookDocument) -> tuple[Source, ...]:

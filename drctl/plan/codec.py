@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from drctl.errors import DocumentError
-from drctl.model.plan import Plan, Step
+from drctl.model.plan import Plan, Shell, Step
 
 Made = TypeVar("Made")
 
@@ -117,6 +117,22 @@ def plan_digest(plan: Plan) -> str:
 def step_digest(step: Step) -> str:
     """Covers all that decides what the step does, and nothing that is only said about it."""
     return digest({name: value for name, value in _said(step).items() if name not in _NOT_IN_DIGEST})
+
+
+def work_digest(step: Step) -> str:
+    """Covers what the step does and not where or with which values: what takes its time, for any service.
+
+    The words of an inventory's command are a service's own values, and so is a URL; neither counts.
+    """
+    verify = step.verify.action if step.verify is not None else None
+    return digest({"become": step.become, "action": _work(step.action), "verify": _work(verify)})
+
+
+def _work(action: Any) -> Any:
+    if isinstance(action, Shell):
+        words = [] if action.command is not None else list(action.words)
+        return [action.script, action.local, action.command, words]
+    return None if action is None else [action.kind]
 
 
 Reader = Callable[[Any], Any]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from drctl.model.actions import HttpText
-from drctl.model.plan import Http, Retry
+from drctl.model.plan import Carries, Http, Retry
+from drctl.model.runbook import VolumeText
 from drctl.plan.names import StepNames
+from drctl.plan.scope import Scope
 from drctl.read.link import Linked
 from drctl.read.lint_conditions import captured_text
 from drctl.read.lint_inputs import input_text
@@ -40,6 +42,28 @@ def request(http: HttpText, path: Path, names: StepNames) -> Http:
         expect_status=http.expect.status,
         expect_json=tuple(http.expect.json_.items()),
     )
+
+
+def carries(written: str | VolumeText | None, scope: Scope) -> Carries | None:
+    """What a step carries; a size or a rate that the inventory does not say, or not as a number, is not known."""
+    if written is None:
+        return None
+    if not isinstance(written, VolumeText):
+        return Carries()
+    return Carries(
+        size=written.size or "",
+        size_bytes=_number(written.size, scope),
+        mb_per_s=_number(written.mb_per_s, scope),
+    )
+
+
+def _number(name: str | None, scope: Scope) -> float | None:
+    value = scope.common(name) if name is not None else None
+    try:
+        number = float(value.text) if value is not None and value.text else 0.0
+    except ValueError:
+        return None
+    return number if 0 < number < float("inf") else None
 
 
 def retry_of(placed: Placed) -> Retry:

@@ -32,7 +32,7 @@ from drctl.model.units import parse_duration
 from drctl.plan.codec import step_digest
 from drctl.plan.hosts import USUAL_ROLES, HostWords, MissingRole, UnknownHosts
 from drctl.plan.names import StepNames
-from drctl.plan.pieces import conditions, request, retry_of
+from drctl.plan.pieces import carries, conditions, request, retry_of
 from drctl.plan.scope import Scope
 from drctl.read.diagnostics import Diagnostic, quoted
 from drctl.read.document import Document
@@ -133,6 +133,7 @@ class StepMaker:
             max_parallel=written.max_parallel,
             undoes=placed.undoes,
             round=placed.frame.round if placed.section in (Section.STEPS, Section.FALLBACK) else None,
+            carries=carries(written.carries, self.scope),
         )
 
     def _hosts(self, placed: Placed) -> list[str]:

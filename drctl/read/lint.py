@@ -31,6 +31,7 @@ _APPLIES: dict[str, frozenset[str]] = {
     "timeout": _SENT | _MOVES | {"http", "tcp"},
     "idempotent": _SENT | {"http"},
     "sensitive": _SENT,
+    "carries": _SENT | _MOVES | {"http"},
     "read_only": _SENT | {"http", "tcp", "manual", "approval", "wait"},
     "rollback": _SENT | _MOVES | {"http"},
 }

@@ -49,6 +49,7 @@ def call_problems(document: Document[Runbook], steps: Sequence[Linked], complete
     if complete:
         yield from _ids(document, steps)
         yield from _one_fallback(document, steps)
+        yield from _deadline(document, steps)
         yield from _mixed_names(document, steps)
         yield from _nothing_to_undo(document, steps)
 
@@ -150,6 +151,18 @@ def _one_fallback(document: Document[Runbook], steps: Sequence[Linked]) -> Itera
             more = "" if frame is root else f" (in {frame.document.file})"
             said = f"falls back on {other.runbook}{more}, and the run's fallback is {first.runbook} already"
             yield document.places.problem(at, said if other.runbook != first.runbook else f"{said}, with other inputs")
+
+
+def _deadline(document: Document[Runbook], steps: Sequence[Linked]) -> Iterator[Diagnostic]:
+    """A deadline is the last moment to leave for the fallback: without one there is nothing to leave for."""
+    root = next((step.frame for step in steps if step.own), None)
+    if document.value.deadline is not None and root is not None and not fallbacks(steps, root):
+        yield document.places.problem(
+            ("deadline",),
+            "there is no fallback to leave for",
+            key=True,
+            hint="say on_failure: {runbook: NAME} at the top, or leave deadline out",
+        )
 
 
 def _mixed_names(document: Document[Runbook], steps: Sequence[Linked]) -> Iterator[Diagnostic]:

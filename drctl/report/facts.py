@@ -206,6 +206,31 @@ class Unprotected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastRow:
+    """What was expected when the run began, and what that was known from. Without a fallback its fields are None."""
+
+    restored_s: float
+    restored_basis: str
+    fallback_s: float | None
+    fallback_basis: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlineRow:
+    """The last moment to leave for the fallback within the RTO, what to do then unattended, and what was decided."""
+
+    at: datetime
+    local: str
+    fallback: str
+    takes_s: float
+    basis: str
+    margin_s: float
+    action: str
+    answer: str  # empty: it did not come to that
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
     """The journal's hash chain: how many events, and the sha256 of the last, which covers all before it."""
 
@@ -243,6 +268,8 @@ class Summary:
     rpo: Objective
     yearly_budget_used: float | None  # of the 8.76 h that 99.9 % leave a year; None outside the SLA or not measured
     unprotected: Unprotected | None
+    forecast: ForecastRow | None
+    deadline: DeadlineRow | None
     timezone: str
     clock: tuple[ClockRow, ...]
     elapsed: Elapsed

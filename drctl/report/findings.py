@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from drctl.engine import deadline as deadlines
 from drctl.engine.objectives import Verdict
 from drctl.engine.state import RunState, Target, targets_of, tolerated
 from drctl.model import events as ev
 from drctl.model.events import Ended, Event, Outcome, Question, Reason
 from drctl.model.plan import Mark, Mode
-from drctl.model.units import format_duration
+from drctl.model.units import format_duration, local_time
 from drctl.report import verdict
-from drctl.report.facts import Decision, Deviation, Objective, Proof, StepRow, Unprotected
+from drctl.report.facts import DeadlineRow, Decision, Deviation, ForecastRow, Objective, Proof, StepRow, Unprotected
 
 
 def decisions(events: Sequence[Event], state: RunState) -> tuple[Decision, ...]:
@@ -60,6 +61,39 @@ def proofs(state: RunState) -> tuple[Proof, ...]:
             )
         )
     return tuple(found)
+
+
+def forecast(state: RunState) -> ForecastRow | None:
+    """What was expected of the run when it began; None when nothing was written down."""
+    made = state.forecast
+    if made is None:
+        return None
+    fallback = made.fallback
+    return ForecastRow(
+        restored_s=made.restored.usual_s,
+        restored_basis=made.restored.basis,
+        fallback_s=fallback.careful_s if fallback is not None else None,
+        fallback_basis=fallback.basis if fallback is not None else None,
+    )
+
+
+def deadline(state: RunState, now: datetime) -> DeadlineRow | None:
+    """The last moment to leave for the fallback, whether or not it came to that."""
+    found = deadlines.worked_out(state)
+    if found is None:
+        return None
+    zone = state.the_plan.timezone
+    return DeadlineRow(
+        at=found.at,
+        local=local_time(found.at, zone),
+        fallback=found.fallback,
+        takes_s=found.takes.careful_s,
+        basis=found.takes.basis,
+        margin_s=found.rule.margin_s,
+        action=found.rule.action.value,
+        answer=state.deadline_answer,
+        text=verdict.deadline_line(state, now),
+    )
 
 
 def unprotected(state: RunState, now: datetime) -> Unprotected | None:

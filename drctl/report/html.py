@@ -18,11 +18,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from drctl.model.events import Ended, Outcome
-from drctl.model.units import format_duration, format_instant
+from drctl.model.units import format_duration, format_instant, local_time
 from drctl.report import words
 from drctl.report.facts import Summary
 from drctl.report.harmless import visible
-from drctl.report.summary import local_time
 from drctl.report.timeline import timeline
 from drctl.report.timing import Doing
 

@@ -78,6 +78,7 @@ def _objectives(found: Summary) -> Iterator[str]:
     )  # fmt: skip
     if found.rpo.note:
         yield f"- {markdown(found.rpo.note)}"
+    yield from (f"- {markdown(said)}" for said in words.deadline(found))
     if used := words.budget(found):
         yield f"- {markdown(used)}"
     if found.unprotected is not None:

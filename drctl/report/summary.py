@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import datetime
 
 from drctl.engine.fold import fold_all
 from drctl.engine.objectives import Reading
@@ -12,6 +11,7 @@ from drctl.engine.state import RunState
 from drctl.model import events as ev
 from drctl.model.events import Ended, Event
 from drctl.model.plan import Mark, Mode, Source
+from drctl.model.units import local_time
 from drctl.report import findings, verdict
 from drctl.report.facts import Chain, ClockRow, Document, Objective, Session, Summary
 from drctl.report.steps import given, step_rows
@@ -63,6 +63,8 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
         rpo=rpo,
         yearly_budget_used=rto.actual_s / verdict.YEARLY_BUDGET_S if plan.sla and rto.actual_s is not None else None,
         unprotected=findings.unprotected(state, until if now is None else max(now, until)),
+        forecast=findings.forecast(state),
+        deadline=findings.deadline(state, until),
         timezone=plan.timezone,
         clock=_clock(state),
         elapsed=elapsed(events, split, outage=outage.at if outage else None, until=until),
@@ -88,15 +90,6 @@ def watermark(mode: Mode) -> str:
     """What stands on every page of a report."""
     exercise = "" if mode is Mode.REAL else " - an exercise" if mode is Mode.DRILL else " - not an exercise"
     return f"{mode.value.upper()}{exercise}"
-
-
-def local_time(instant: datetime, timezone: str) -> str:
-    """An instant in the plan's timezone, ``2026-11-23 03:12:00 SAST``; UTC where that timezone is not known."""
-    try:
-        zone = ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def _objective(reading: Reading, *, note: str) -> Objective:

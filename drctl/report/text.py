@@ -90,6 +90,8 @@ class _Writer:
             for text in (reading.basis, reading.note):
                 if text:
                     yield from self._wrapped(text, indent="      ")
+        for said in words.deadline(found):
+            yield from self._wrapped(said)
         if used := words.budget(found):
             yield from self._wrapped(used)
         if found.unprotected is not None:

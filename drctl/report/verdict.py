@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from drctl.engine import objectives
+from drctl.engine import deadline, objectives
 from drctl.engine.decide import failed
 from drctl.engine.objectives import Reading, Verdict
 from drctl.engine.state import RunState, targets_of
@@ -14,7 +14,7 @@ from drctl.engine.values import fill
 from drctl.errors import ExitCode
 from drctl.model.events import Ended, Outcome, Question, Reason
 from drctl.model.plan import Approval, Mark, Mode, Step, Wait
-from drctl.model.units import format_instant
+from drctl.model.units import format_duration, format_instant
 
 YEARLY_BUDGET_S = 8.76 * 3600  # a year's 99.9 %, as TaskFlow's SLA states it
 NIGHTLY_NOTE = (
@@ -91,6 +91,27 @@ def exit_code(state: RunState, now: datetime | None = None) -> ExitCode:
             return ExitCode.TERMINATED
         case _:
             return ExitCode.NEEDS_A_PERSON
+
+
+def deadline_line(state: RunState, now: datetime) -> str:
+    """The last moment to leave for the fallback, and how far away it is; empty when there is none, or it is past use.
+
+    Without the start of the outage it says so: a deadline is never guessed.
+    """
+    if state.ended not in (None, Ended.PAUSED) or not exercise(state):
+        return ""
+    found = deadline.deadline(state)
+    if found is None:
+        made = state.forecast
+        open_still = not (state.fallen_back or state.rolling_back or Mark.SERVICE_RESTORED in state.clock)
+        if made is None or made.fallback is None or not open_still or Mark.OUTAGE_STARTED in state.clock:
+            return ""
+        takes = f"the fallback takes {format_duration(made.fallback.careful_s)} ({made.fallback.basis})"
+        return f"when you must switch is not known before the start of the outage is; {takes}"
+    left_s = (found.at - now).total_seconds()
+    away = f"in {format_duration(left_s)}" if left_s >= 0 else f"{format_duration(-left_s)} ago"
+    decided = f"; decided: {state.deadline_answer}" if state.deadline_answer else ""
+    return f"{deadline.sentence(found, state.the_plan.timezone)}; {away}{decided}"
 
 
 def in_doubt(state: RunState) -> tuple[str, ...]:
@@ -229,5 +250,7 @@ def waiting_for(state: RunState) -> str:
         Question.FAILED: "a decision about a failed step",
         Question.IN_DOUBT: "a decision about a step in doubt",
         Question.OVERRIDE: "an override",
+        Question.DEADLINE: "a decision at the deadline: leave for the fallback, or go on",
     }
-    return f"{names[state.question.question]} ({state.question.step})"
+    about = f" ({state.question.step})" if state.question.step else ""
+    return f"{names[state.question.question]}{about}"

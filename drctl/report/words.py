@@ -74,6 +74,25 @@ def unprotected(found: Unprotected, *, since: str, until: str) -> str:
     return f"unprotected from {since} to {until} ({format_duration(found.duration_s)})"
 
 
+def deadline(found: Summary) -> tuple[str, ...]:
+    """What was expected, and the last moment to leave for the fallback, as a report says it."""
+    said = []
+    if found.forecast is not None:
+        said.append(
+            f"Expected until the service is restored: {format_duration(found.forecast.restored_s)} "
+            f"({found.forecast.restored_basis})"
+        )
+    due = found.deadline
+    if due is not None:
+        margin = f", {format_duration(due.margin_s)} kept free" if due.margin_s else ""
+        decided = f"; decided then: {due.answer}" if due.answer else ""
+        said.append(
+            f"Last moment to leave for {due.fallback}: {due.local}; it takes {format_duration(due.takes_s)} "
+            f"({due.basis}){margin}; unattended: {due.action}{decided}"
+        )
+    return tuple(said)
+
+
 def budget(found: Summary) -> str:
     """The share of a year's 99.9 % that the outage used, or has used so far; empty when that is not known."""
     if found.yearly_budget_used is None:
@@ -109,7 +128,7 @@ def elapsed(spent: Elapsed) -> tuple[tuple[str, float], ...]:
 
 def decision(taken: Decision) -> str:
     """What was decided, by whom, and why."""
-    about = f"{taken.step}@{taken.host}" if taken.host else taken.step
+    about = f"{taken.step}@{taken.host}" if taken.host else taken.step or "the run"
     fact = f" of {taken.fact}" if taken.fact else ""
     why = f": {taken.why}" if taken.why else ""
     who = taken.who or "nobody was there, so"

@@ -54,8 +54,8 @@ def write(stream: TextIO, text: str) -> None:
 
 
 def place(target: Target) -> str:
-    """``step @ host``, or the step alone on the operator's machine."""
-    return f"{target.step} @ {target.host}" if target.host else target.step
+    """``step @ host``, or the step alone on the operator's machine; a question about no step is about the run."""
+    return f"{target.step} @ {target.host}" if target.host else target.step or "the run"
 
 
 def numbers(state: RunState) -> dict[str, int]:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from drctl.engine import objectives
+from drctl.engine import deadline, objectives
 from drctl.engine.objectives import Reading, Verdict
 from drctl.engine.state import RunState
 from drctl.model.plan import Mark
@@ -21,8 +21,12 @@ NEARLY = 0.75  # of the target: from here on the clock is yellow
 
 
 def clock_lines(state: RunState, now: datetime, *, width: int, notes: bool) -> Iterator[Text]:
-    """Two or three lines; with ``notes`` also what has to be known about the RPO."""
+    """Two to four lines; with ``notes`` also what has to be known about the RPO."""
     yield _rto_line(state, now, width)
+    if due := verdict.deadline_line(state, now):
+        found = deadline.deadline(state)
+        late = found is not None and now >= found.at
+        yield Text(f"     {one_line(due)}", style="bold red" if late else "")
     yield _rpo_line(state)
     if notes and verdict.exercise(state) and (note := verdict.nightly_note(state.the_plan.objectives.rpo_s)):
         yield Text(f"      {note if len(note) + 6 <= width else SHORT_NOTE}", style="dim")

@@ -12,11 +12,12 @@ from threading import RLock
 from types import TracebackType
 from typing import Self, TextIO
 
+from drctl.engine import deadline
 from drctl.engine.state import RunState, Target, TargetState, tolerated
 from drctl.model import events as ev
 from drctl.model.events import Act, Event, Outcome
 from drctl.model.plan import Mark
-from drctl.model.units import format_duration, format_instant
+from drctl.model.units import format_duration, format_instant, local_time
 from drctl.report import verdict, words
 from drctl.report.harmless import one_line, tail_lines
 from drctl.screens.base import numbers, place, write
@@ -100,6 +101,8 @@ def _line(at: datetime, what: str) -> str:
 
 def _step_line(event: Event, state: RunState, target: Target, what: str) -> str:
     known = numbers(state)
+    if target.step not in known:
+        return _line(event.at, what)  # a question about the whole run
     total = len(known)
     width = len(str(total))
     return _line(event.at, f"[{known[target.step]:>{width}}/{total}] {what}")
@@ -131,12 +134,27 @@ def _event_lines(event: Event, state: RunState) -> Iterator[str]:
         case ev.ClockMarked() as body:
             point = f"{words.MARKS[body.mark]} {format_instant(body.at)}"
             yield _line(event.at, f"clock   {point}, {one_line(body.source)}")
+            if body.mark is Mark.OUTAGE_STARTED:
+                yield from _deadline(event, state)
+        case ev.ForecastMade() as body:
+            yield from _forecast(event, body, state)
         case ev.StopRequested() as body:
             yield _line(event.at, f"STOP    {body.how} by {one_line(body.by)}: nothing new is started")
         case ev.MessengerFailed() as body:
             yield _line(event.at, f"warning {one_line(body.messenger)} failed: {one_line(body.detail)}")
         case ev.RunEnded():
             yield from _footer(event, state)
+
+
+def _forecast(event: Event, body: ev.ForecastMade, state: RunState) -> Iterator[str]:
+    said = f"until the service is restored {format_duration(body.restored.usual_s)} ({one_line(body.restored.basis)})"
+    yield _line(event.at, f"expect  {said}")
+    yield from _deadline(event, state)
+
+
+def _deadline(event: Event, state: RunState) -> Iterator[str]:
+    if due := verdict.deadline_line(state, event.at):
+        yield _line(event.at, f"clock   {one_line(due)}")
 
 
 def _asked(event: Event, body: ev.PersonAsked, state: RunState) -> Iterator[str]:
@@ -226,6 +244,8 @@ def _marks(event: Event, state: RunState, target: Target) -> Iterator[str]:
     if step.mark is Mark.SERVICE_RESTORED:
         clock = f", {words.reading('RTO', verdict.rto(state, event.at))}"
     yield _line(event.at, f"clock   {words.MARKS[step.mark]} {format_instant(point.at)}{clock}")
+    if step.mark is Mark.OUTAGE_STARTED:
+        yield from _deadline(event, state)
 
 
 def _heartbeat(state: RunState, now: datetime) -> str:
@@ -233,6 +253,9 @@ def _heartbeat(state: RunState, now: datetime) -> str:
     clock = f"RTO clock {words.amount(rto.actual_s)}" if rto.actual_s is not None else "RTO clock not measured"
     if rto.left_s is not None and Mark.SERVICE_RESTORED not in state.clock:
         clock += f", {format_duration(rto.left_s)} left"
+    found = deadline.deadline(state)
+    if found is not None:
+        clock += f", switch by {local_time(found.at, state.the_plan.timezone)}"
     waiting = verdict.waiting_for(state)
     moving = [
         f"{place(t)} {format_duration((now - s.in_flight_since).total_seconds())}"

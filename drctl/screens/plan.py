@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TextIO
 
-from drctl.model.events import JsonObject
+from drctl.engine.deadline import unattended
+from drctl.model.events import ForecastMade, JsonObject
 from drctl.model.plan import (
     Approval,
+    DeadlineRule,
     Endpoint,
     Http,
     Manual,
@@ -39,8 +41,8 @@ _PLAIN, _HEAD, _STEP, _DIM, _SECRET = "", "bold", "bold cyan", "dim", "yellow"
 _LABEL = 11
 
 
-def as_json_object(plan: Plan) -> JsonObject:
-    """The plan with its digest and its bounds, for programs."""
+def as_json_object(plan: Plan, expected: ForecastMade | None = None) -> JsonObject:
+    """The plan with its digest, its bounds and what is to be expected, for programs."""
     found = bounds(plan)
     return {
         "type": "plan",
@@ -53,31 +55,32 @@ def as_json_object(plan: Plan) -> JsonObject:
             "undeclared": list(found.undeclared),
             "people": list(found.people),
         },
+        **({"forecast": to_json(expected)} if expected is not None else {}),
         "plan": to_json(plan),
     }
 
 
-def plain_text(plan: Plan) -> str:
+def plain_text(plan: Plan, expected: ForecastMade | None = None) -> str:
     """The plan without colours."""
-    return "".join(f"{text}\n" for text, _ in _lines(plan))
+    return "".join(f"{text}\n" for text, _ in _lines(plan, expected))
 
 
-def print_plan(plan: Plan, stream: TextIO, *, environ: Mapping[str, str]) -> None:
+def print_plan(plan: Plan, stream: TextIO, *, environ: Mapping[str, str], expected: ForecastMade | None = None) -> None:
     """Write the plan; in colours when the stream is a terminal that shows them."""
     from drctl.screens.problems import colours
 
     if not colours(stream, environ):
-        write(stream, plain_text(plan))
+        write(stream, plain_text(plan, expected))
         return
     from rich.console import Console
     from rich.text import Text
 
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
-    for text, style in _lines(plan):
+    for text, style in _lines(plan, expected):
         console.print(Text(text, style=style), soft_wrap=True)
 
 
-def _lines(plan: Plan) -> Iterator[Line]:
+def _lines(plan: Plan, expected: ForecastMade | None) -> Iterator[Line]:
     found = bounds(plan)
     spans = dict(found.sections)
     yield from _header(plan, found)
@@ -99,6 +102,23 @@ def _lines(plan: Plan) -> Iterator[Line]:
                 yield from _step(number, step, section)
     yield "", _PLAIN
     yield from _totals(plan, found)
+    if expected is not None:
+        yield from _expected(plan, expected)
+
+
+def _expected(plan: Plan, expected: ForecastMade) -> Iterator[Line]:
+    """How long it will take as far as is known, and with a fallback how long it may be tried."""
+    ways = [("the service is restored", expected.restored)]
+    ways += [("the fallback has restored it", expected.fallback)] if expected.fallback is not None else []
+    for what, found in ways:
+        span = f"{format_duration(found.usual_s)}, in nine of ten cases {format_duration(found.careful_s)}"
+        yield f"expected until {what}: {span} ({one_line(found.basis)})", _PLAIN
+    rule, rto_s = plan.deadline or DeadlineRule(), plan.objectives.rto_s
+    if expected.fallback is not None and rto_s is not None:
+        after = format_duration(rto_s - expected.fallback.careful_s - rule.margin_s)
+        margin = f", {format_duration(rule.margin_s)} kept free" if rule.margin_s else ""
+        yield f"last moment to leave for the fallback: {after} after the outage began{margin}", _PLAIN
+        yield f"at that moment a person decides, and without one: {unattended(rule)}", _PLAIN
 
 
 _TITLES = {
@@ -240,6 +260,7 @@ def _promises(step: Step) -> Iterator[Line]:
         f"proves {step.proves}" if step.proves else "",
         f"needs {step.requires}" if step.requires else "",
         f"needless once {step.unless_proved}" if step.unless_proved else "",
+        "carries the service's data" if step.carries is not None else "",
         "may be done twice" if step.idempotent else "",
         "output is sensitive" if step.sensitive else "",
     ]

@@ -29,10 +29,23 @@ _MEANING = {
     (Question.MANUAL, "failed"): "it cannot be done",
     (Question.IN_DOUBT, "succeeded"): "you looked, and it was done",
     (Question.IN_DOUBT, "run_again"): "you looked, and it was not done: send it again",
+    (Question.DEADLINE, "fallback"): "leave this runbook for its fallback now, on the same clock",
+    (Question.DEADLINE, "continue"): "go on here, although the fallback would then end after the RTO",
     (Question.OVERRIDE, "override"): "you vouch for the fact yourself; it goes into the evidence",
 }
 _ALWAYS = {"pause": "stop here; drctl resume goes on", "abort": "give the run up; what always runs still does"}
-_WANT_A_REASON = ("override", "skip", "succeeded", "abort", "no", "fallback", "rollback", "failed", "break_glass")
+_WANT_A_REASON = (
+    "override",
+    "skip",
+    "continue",
+    "succeeded",
+    "abort",
+    "no",
+    "fallback",
+    "rollback",
+    "failed",
+    "break_glass",
+)
 
 
 class TerminalPerson:
@@ -124,6 +137,8 @@ def question_lines(question: PersonAsked, state: RunState, *, width: int) -> lis
     if state.asked_at is not None and verdict.exercise(state):
         rto, rpo = verdict.rto(state, state.asked_at), verdict.rpo(state)
         lines += _plain_wrapped(f"{words.reading('RTO', rto)}; {words.reading('RPO', rpo)}", width)
+        if question.question is not Question.DEADLINE and (due := verdict.deadline_line(state, state.asked_at)):
+            lines += _plain_wrapped(due, width)
     lines.append("True of the systems now:")
     for truth in verdict.truths(state):
         lines += _wrapped(truth, width)

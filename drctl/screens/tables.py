@@ -117,7 +117,7 @@ def _short(objective: Objective) -> str:
 def _brief(found: Summary) -> JsonObject:
     keys = (
         "run_id", "mode", "service", "runbook", "headline", "ongoing", "conducted", "ended", "rto", "rpo",
-        "unprotected", "next_commands",
+        "unprotected", "forecast", "deadline", "next_commands",
     )  # fmt: skip
     started: JsonObject = {key: to_json(getattr(found, key)) for key in keys}
     code = None if found.ongoing else int(found.exit_code)
@@ -161,6 +161,8 @@ def _service_text(found: Sequence[Summary], width: int) -> str:
         f"  last run    {last.run_id} ({last.mode.value.upper()} {last.runbook})",
         f"  {state:<11} {format_instant(last.chain.last_at)}: {last.headline}",
     ]
+    if last.deadline is not None and last.deadline.text:
+        lines.append(f"  deadline    {last.deadline.text}")
     lines += [f"  not over    {s.run_id}: {s.headline}" for s in found[1:] if _open(s)]
     bare = _unprotected(found)
     if bare is not None and bare.unprotected is not None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
 
-from drctl.model.events import StopRequested
+from drctl.model.events import Body, ClockMarked, Estimate, ForecastMade, StopRequested
 from drctl.model.plan import (
     Approval,
     Capture,
     CaptureType,
+    DeadlineAction,
+    DeadlineRule,
     Http,
     Manual,
+    Mark,
     Mode,
     OnFailure,
     OnUnreachable,
@@ -28,7 +31,7 @@ from drctl.model.plan import (
     Wait,
 )
 from tests.support.faults import Crowd, Fault, Hosts, Run
-from tests.support.world import endpoint, plan_of_stages, step
+from tests.support.world import START, endpoint, plan_of_stages, step
 
 HOSTS = ("standby", "primary", "backup")
 FACT = "fenced"
@@ -110,8 +113,6 @@ def steps(draw: st.DrawFn, step_id: str, section: Section) -> Drawn:
 
 
 def _on_hosts(made: Step, hosts: list[str]) -> Step:
-    from dataclasses import replace
-
     return replace(made, endpoints=tuple(endpoint(h) for h in hosts))
 
 
@@ -151,7 +152,8 @@ def runs(draw: st.DrawFn) -> Run:
             stages.append(Stage(section=Section.ROLLBACK, steps=(made.step,)))
     section(Section.ALWAYS, 2)
     mode = draw(st.sampled_from((Mode.REAL, Mode.REAL, Mode.REAL, Mode.DRILL, Mode.CHECK)))
-    made_plan: Plan = plan_of_stages(*stages, mode=mode)
+    rule = draw(st.one_of(st.none(), st.sampled_from(DeadlineAction).map(lambda a: DeadlineRule(action=a))))
+    made_plan: Plan = replace(plan_of_stages(*stages, mode=mode), deadline=rule)
     people = draw(st.lists(st.one_of(st.none(), st.integers(0, 5)), max_size=4).map(tuple))
     return Run(
         plan=made_plan,
@@ -159,6 +161,19 @@ def runs(draw: st.DrawFn) -> Run:
         people=Crowd(choices=people),
         last_first=draw(st.booleans()),
         sent_in=_signals(draw),
+        given=_given(draw, made_plan),
+    )
+
+
+def _given(draw: st.DrawFn, made: Plan) -> tuple[Body, ...]:
+    """Half of the runs with a fallback have a deadline, most of them one that comes while they go on."""
+    if not made.steps(Section.FALLBACK) or draw(st.booleans()):
+        return ()
+    after_s = draw(st.sampled_from((0.0, 0.01, 0.5, 3.0, 60.0, 1e4)))
+    takes = Estimate(usual_s=1.0, careful_s=4 * 3600 - after_s, basis="drawn")
+    return (
+        ClockMarked(mark=Mark.OUTAGE_STARTED, at=START, source="given"),
+        ForecastMade(steps=(), restored=takes, fallback=takes),
     )
 
 
@@ -183,8 +198,6 @@ def _in_rounds(stages: list[Stage], draw: st.DrawFn) -> list[Stage]:
 
 
 def _undo(undone: Step, draw: st.DrawFn) -> Drawn:
-    from dataclasses import replace
-
     found = draw(steps(f"undo-{undone.id}", Section.ROLLBACK))
     return Drawn(replace(found.step, undoes=undone.id), found.faults)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import pairwise
 
+from drctl.engine import deadline
 from drctl.engine.decide import failed
-from drctl.engine.fold import fold_all
+from drctl.engine.fold import fold, fold_all
 from drctl.engine.state import RunState, Target, targets_of
 from drctl.model.events import (
     Act,
@@ -15,12 +17,15 @@ from drctl.model.events import (
     Event,
     Outcome,
     PersonAnswered,
+    Question,
     Reason,
     RunEnded,
 )
 from drctl.model.plan import Http, Mode, OnFailure, Section, Step
 from tests.properties.grammar import FACT
 from tests.support.faults import Effect, Run
+
+SAME_MOMENT = timedelta(milliseconds=10)  # what is decided together is written one after the other
 
 FINAL = (Ended.DONE, Ended.FAILED, Ended.NO_GO, Ended.ABORTED)
 
@@ -38,6 +43,8 @@ def judge(run: Run, state: RunState) -> None:
     attempts_follow_each_other(run, state)
     always_runs(run, state)
     undos_go_backwards(run)
+    the_deadline_stops_what_is_new(run)
+    nothing_half_done_is_left_in_silence(run)
 
 
 def nothing_that_succeeded_runs_again(run: Run) -> None:
@@ -188,6 +195,42 @@ def undos_go_backwards(run: Run) -> None:
             assert any(known.target(t).attempts for t in targets_of(run.plan.step(first))), f"{first} never began"
             undone.append(order.index(first))
     assert undone == sorted(undone, reverse=True)
+
+
+def the_deadline_stops_what_is_new(run: Run) -> None:
+    """Between the deadline and its answer only what may not be broken off is settled. It is answered once."""
+    state, answers = RunState(), 0
+    for event in run.events:
+        body = event.body
+        if isinstance(body, AttemptStarted) and run.plan.section_of(body.step) is Section.STEPS:
+            decided_at = event.at - SAME_MOMENT
+            if deadline.has_come(state, decided_at):
+                known = state.target(Target(body.step, body.host))
+                assert known.doubt or known.ran, f"{body.step} began after the deadline"
+                step = run.plan.step(body.step)
+                may_be_broken_off = step.read_only or step.idempotent
+                assert not may_be_broken_off, f"{body.step} may be broken off, and was not"
+        if isinstance(body, PersonAnswered) and body.question is Question.DEADLINE:
+            assert deadline.deadline(state) is not None
+            answers += body.answer in ("fallback", "continue")
+        state = fold(state, event)
+    assert answers <= 1, "the deadline was answered twice"
+
+
+def nothing_half_done_is_left_in_silence(run: Run) -> None:
+    """When the fallback begins nothing of the steps is under way, and nothing that may not be broken off in doubt."""
+    state = RunState()
+    for event in run.events:
+        body = event.body
+        if isinstance(body, AttemptStarted) and run.plan.section_of(body.step) is Section.FALLBACK:
+            for step in run.plan.steps(Section.STEPS):
+                for target in targets_of(step):
+                    known = state.target(target)
+                    assert known.in_flight is None, f"{target} is under way, and the fallback began"
+                    if not (step.read_only or step.idempotent):
+                        assert known.outcome is not None or not (known.doubt or known.ran), f"{target} is in doubt"
+            return
+        state = fold(state, event)
 
 
 def width(step: Step) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drctl.engine.decide import Attempt, decide
+from drctl.engine.decide import decide
+from drctl.engine.decisions import Attempt
 from drctl.engine.fold import fold, fold_all
 from drctl.engine.state import RunState
 from drctl.model.events import Ended, RunResumed

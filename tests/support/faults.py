@@ -7,7 +7,7 @@ about each at that moment; no property is judged by what the journal says of its
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -15,7 +15,7 @@ from queue import Empty
 from typing import Any
 
 from drctl.engine.conduct import Conductor
-from drctl.engine.decide import Attempt
+from drctl.engine.decisions import Attempt
 from drctl.engine.fold import fold_all
 from drctl.engine.perform import World as Ports
 from drctl.engine.ports import Answer, CommandResult, Ending, JobName, NetworkAnswer, OutputSink, ShellCommand
@@ -177,6 +177,9 @@ class Inbox:
 class OneThread(Conductor):
     """The real loop, but an attempt is over when it has been started; its outcome waits in the inbox."""
 
+    def _aside(self, what: Callable[[], object]) -> None:
+        what()
+
     def _start(self, attempt: Attempt) -> None:
         target = attempt.target
         self._record(AttemptStarted(step=target.step, host=target.host, attempt=attempt.attempt, act=attempt.act))
@@ -193,6 +196,7 @@ GO_ON = {
     Question.FAILED: "skip",
     Question.IN_DOUBT: "succeeded",
     Question.OVERRIDE: "override",
+    Question.DEADLINE: "continue",
 }
 
 
@@ -266,6 +270,7 @@ class Run:
     people: Crowd
     last_first: bool = False
     sent_in: tuple[tuple[int, Any], ...] = ()  # (after this event, this message): signals
+    given: tuple[Body, ...] = ()  # what is known when it begins: the start of the outage, the forecast
     clock: FakeClock = field(default_factory=FakeClock)
     events: list[Event] = field(default_factory=list)
 
@@ -301,7 +306,7 @@ class Run:
             self, hosts=moment.hosts.copy(), people=people, clock=clock, events=list(moment.events), sent_in=()
         )
 
-    def conduct(self, first: Body, *, die_after: int | None = None) -> tuple[RunState, Watched]:
+    def conduct(self, *first: Body, die_after: int | None = None) -> tuple[RunState, Watched]:
         self.inbox = Inbox(self.clock, last_first=self.last_first)
         journal = Watched(self, die_after=die_after)
         ports = Ports(
@@ -310,11 +315,12 @@ class Run:
         conductor = OneThread(
             journal=journal, world=ports, person=self.people, state=fold_all(self.events), inbox=self.inbox  # type: ignore[arg-type]
         )  # fmt: skip
-        return conductor.conduct(first), journal
+        return conductor.conduct(*first), journal
 
     def begin(self) -> tuple[RunState, Watched]:
         return self.conduct(
-            RunStarted(plan=self.plan, plan_digest="d", operator="o@m", controller="m", pid=1, interactive=False)
+            RunStarted(plan=self.plan, plan_digest="d", operator="o@m", controller="m", pid=1, interactive=False),
+            *self.given,
         )
 
     def resume(self, *, die_after: int | None = None) -> RunState:

@@ -19,6 +19,8 @@ from drctl.model.plan import (
     Approval,
     Capture,
     CaptureType,
+    DeadlineAction,
+    DeadlineRule,
     Endpoint,
     Http,
     Mark,
@@ -452,10 +454,49 @@ def simulated() -> list[Event]:
     return run.end(Ended.DONE)
 
 
+def with_a_fallback() -> Plan:
+    """The failover, and a restore of two steps that it falls back on."""
+    made = failover_plan()
+    back = (
+        _step("restore/copy", "Copy the backup", _shell("restore-it"), endpoints=(STANDBY,), expected_s=3600.0),
+        _step("restore/up", "The service answers", Http(url="https://acme.taskflow.example/health"), read_only=True,
+              mark=Mark.SERVICE_RESTORED),
+    )  # fmt: skip
+    stages = [Stage(section=Section.FALLBACK, steps=(step,)) for step in back]
+    rule = DeadlineRule(action=DeadlineAction.FALLBACK, margin_s=600.0)
+    return replace(made, stages=(*made.stages[:-1], *stages, made.stages[-1]), deadline=rule)
+
+
+def forecast_of(run: Builder) -> Builder:
+    """The restore takes 1 h 50, as six drills have shown."""
+    takes = ev.Estimate(usual_s=5400.0, careful_s=6600.0, runs=6, basis="p90 of 6 runs")
+    here = ev.Estimate(usual_s=1654.0, careful_s=1654.0, basis="from the runbook")
+    return run.add(ev.ForecastMade(steps=(), restored=here, fallback=takes))
+
+
+def at_the_deadline() -> list[Event]:
+    """The resize hangs, and the person leaves for the restore, which fails as well."""
+    run = forecast_of(Builder(with_a_fallback(), run_id="20261123-013104-acme-deadline").begin())
+    _promote(_fence(_approve(_preconditions(run))))
+    run.start("resize-standby")
+    prompt = "2026-11-23 05:12:00 SAST was the last moment to leave for restore and keep the RTO"
+    run.now = datetime(2026, 11, 23, 3, 12, 0, tzinfo=UTC)
+    answers = ("fallback", "continue", "pause", "abort")
+    run.asked(Question.DEADLINE, "", prompt=prompt, answers=answers, facts=("under way: resize-standby",))
+    run.answered(Question.DEADLINE, "", "fallback", after_s=40, why="Azure does not answer")
+    run.finish(
+        "resize-standby", took_s=2.0, outcome=Outcome.FAILED, reason=Reason.EXIT_CODE, exit_code=137, detail="ended"
+    )
+    run.did("restore/copy", "azure-db-1", took_s=900.0)
+    run.start("restore/up").finish("restore/up", took_s=30.0, outcome=Outcome.FAILED, reason=Reason.EXPECTATION)
+    run.did("thaw-deploys", "azure-app-1", took_s=0.3)
+    return run.end(Ended.FAILED, "restore/up")
+
+
 SAMPLES: dict[str, Callable[[], list[Event]]] = {
     f.__name__: f
     for f in (
         succeeded, rpo_missed, paused_after_failure, failed, in_doubt, no_go, overridden, aborted, hostile, still_going,
-        drill, simulated,
+        drill, simulated, at_the_deadline,
     )
 }  # fmt: skip

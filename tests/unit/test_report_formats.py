@@ -22,9 +22,9 @@ from tests.support.journals import write_run
 
 TOP_KEYS = (
     "format made_at run_id mode watermark headline ongoing conducted ended ended_why exit_code exit_meaning runbook "
-    "title service service_title sla reason truths hints next_commands rto rpo yearly_budget_used unprotected timezone "
-    "clock elapsed stretches sessions decisions proofs deviations limits steps inputs runbook_source inventory_source "
-    "plan_digest drctl_version chain"
+    "title service service_title sla reason truths hints next_commands rto rpo yearly_budget_used unprotected forecast "
+    "deadline timezone clock elapsed stretches sessions decisions proofs deviations limits steps inputs "
+    "runbook_source inventory_source plan_digest drctl_version chain"
 )
 
 

@@ -13,8 +13,10 @@ from drctl.errors import ExitCode
 from drctl.model import events as ev
 from drctl.model.events import Ended, Outcome
 from drctl.model.plan import Mark, Mode
-from drctl.report import verdict
-from drctl.report.summary import local_time, summarise
+from drctl.model.units import local_time
+from drctl.report import markdown, text, verdict, words
+from drctl.report.summary import summarise
+from drctl.screens.tables import status_text
 from tests.support import sample_runs as samples
 
 
@@ -267,3 +269,25 @@ def test_only_exercises_are_unprotected() -> None:
     assert summarise(samples.drill()).unprotected is not None
     assert summarise(samples.drill()).mode is Mode.DRILL
     assert isinstance(samples.drill()[0].body, ev.RunStarted)
+
+
+def test_the_deadline_and_what_was_decided_at_it_stay_in_the_report() -> None:
+    events = samples.at_the_deadline()
+    found = summarise(events)
+    assert found.deadline is not None
+    assert (found.deadline.local, found.deadline.answer, found.deadline.text) == (
+        "2026-11-23 05:12:00 SAST",
+        "fallback",
+        "",
+    )
+    said = (
+        "Last moment to leave for restore: 2026-11-23 05:12:00 SAST; it takes 1h 50m (p90 of 6 runs), 10m 00s kept "
+        "free; unattended: fallback; decided then: fallback"
+    )
+    assert said in words.deadline(found)
+    assert said in " ".join(text.render(found, width=100).split())
+    assert "Last moment to leave for restore" in markdown.render(found)
+    going = summarise(events[:10])
+    assert going.deadline is not None
+    assert "you must switch" in going.deadline.text
+    assert "  deadline    at 2026-11-23 05:12:00 SAST you must switch" in status_text([going])

@@ -15,7 +15,9 @@ from drctl.adapters.clock import SystemClock
 from drctl.adapters.journal import canonical
 from drctl.engine.fold import fold, fold_all
 from drctl.engine.state import RunState, Target
+from drctl.model import events as ev
 from drctl.model.events import Event
+from drctl.model.plan import Mark
 from drctl.screens.base import write
 from drctl.screens.choose import choose
 from drctl.screens.lines import LinesScreen
@@ -179,3 +181,36 @@ def test_what_an_encoding_does_not_know_is_escaped() -> None:
     stream = io.TextIOWrapper(data, encoding="ascii")
     write(stream, "café ✓\n")
     assert data.getvalue() == b"caf\\xe9 \\u2713\n"
+
+
+SWITCH = "at 2026-11-23 05:12:00 SAST you must switch: restore takes 1h 50m (p90 of 6 runs)"
+
+
+def test_the_deadline_is_told_from_the_first_second_and_what_was_decided() -> None:
+    lines = told(samples.at_the_deadline()).splitlines()
+    assert "01:31:04Z expect  until the service is restored 27m 34s (from the runbook)" in lines
+    assert lines.index(f"01:31:04Z clock   {SWITCH}; in 1h 41m") < next(
+        n for n, line in enumerate(lines) if "start " in line
+    )
+    decided = next(line for line in lines if "ANSWER" in line and "fallback" in line)
+    assert decided == "03:12:40Z ANSWER    the run: thandi@bastion-cpt said fallback: Azure does not answer"
+
+
+def test_the_heartbeat_says_by_when_and_without_the_outage_that_it_is_not_known() -> None:
+    stream = io.StringIO()
+    screen, state = LinesScreen(stream), RunState()
+    for event in samples.at_the_deadline()[:4]:
+        state = fold(state, event)
+        screen.on_event(event, state)
+    screen.tick(event.at + timedelta(seconds=60))
+    assert stream.getvalue().splitlines()[-1].endswith("left, switch by 2026-11-23 05:12:00 SAST")
+    run = samples.Builder(samples.with_a_fallback()).begin(outage=False)
+    lines = told(samples.forecast_of(run).events).splitlines()
+    unknown = "when you must switch is not known before the start of the outage is; the fallback takes 1h 50m"
+    assert lines[-1] == f"01:31:04Z clock   {unknown} (p90 of 6 runs)"
+
+
+def test_a_deadline_becomes_known_with_the_outage() -> None:
+    run = samples.forecast_of(samples.Builder(samples.with_a_fallback()).begin(outage=False))
+    run.add(ev.ClockMarked(mark=Mark.OUTAGE_STARTED, at=samples.OUTAGE, source="given"), after_s=60)
+    assert told(run.events).splitlines()[-1] == f"01:32:04Z clock   {SWITCH}; in 1h 40m"

@@ -316,3 +316,15 @@ def test_threads_may_write_at_once(terminal: Terminal) -> None:
         for thread in threads:
             thread.join()
     assert BACK in terminal.getvalue()
+
+
+def test_the_deadline_stands_below_the_rto_until_it_has_been_decided() -> None:
+    events = samples.at_the_deadline()
+    going = [e for e in events if e.sequence <= 5]
+    lines = plain(scene(going), width=140)
+    switch = "at 2026-11-23 05:12:00 SAST you must switch: restore takes 1h 50m (p90 of 6 runs); in 1h 41m"
+    assert lines[2].strip() == switch
+    late = live_picture(scene(going, after_s=3 * 3600), width=140, height=24)
+    assert late[2].plain.strip().endswith("ago")
+    assert late[2].style == "bold red"
+    assert not [line for line in plain(scene(events), width=140) if "you must switch" in line]
