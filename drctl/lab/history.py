@@ -33,7 +33,7 @@ from drctl.lab.topology import (
 
 TIMEZONE = ZoneInfo("Africa/Johannesburg")
 NIGHT, MIDDAY = 2, 14  # hours of the day
-MOST_DAYS = 14
+MOST_DAYS = 7  # what is older would expire at once
 # Debian's package libfaketime, by the machine's architecture.
 _LIBRARY = "lib/*/faketime/libfaketime.so.1"
 _CLOCK = "/var/lib/postgresql/clock"

@@ -10,6 +10,7 @@ import pytest
 
 from drctl.errors import DrctlError, LabError
 from drctl.lab import Lab
+from drctl.lab.commands import wait_until
 from drctl.lab.damage import Fault
 from drctl.lab.topology import COPIES, DATABASE_HOSTS, REPOSITORY_HOST, REPOSITORY_HOSTS
 
@@ -99,31 +100,65 @@ def test_three_places_have_the_backups_and_a_freeze_stops_them(fresh_lab: Lab) -
     assert labels(lab, "vault") == first
     before = as_postgres(lab, "vault", "cat /var/lib/pgbackrest/.replicated")
     lab.heal_all()
+
+    # A copy that is on its way is not seen, and a freeze keeps it from being; it says that it had begun.
+    lab.rate("vault", 20)
+    lab.host(REPOSITORY_HOST).start(
+        ["/opt/taskflow/bin/nightly-backup"], user="postgres", log="/var/log/taskflow/nightly.log"
+    )
+    on_its_way = lab.settings.disk("vault", "/var/lib/pgbackrest/.incoming")
+    assert wait_until(lambda: on_its_way.is_dir() and any(on_its_way.glob("2*/pg_data/base")), within=120, every=0.1)
+    assert labels(lab, "vault") == first
+    assert as_postgres(lab, "vault", "cd /var/lib/pgbackrest/backup/main; ls -d [0-9]*").split() == first
+    frozen = lab.ssh(REPOSITORY_HOST, [f"{BACKUPS} freeze --wait 0"])
+    assert frozen.returncode == 75
+    assert "a nightly job still runs" in frozen.stdout
+    assert "that had begun has not ended" in frozen.stderr
+    lab.rate("vault", 0)
+    assert lab.ssh(REPOSITORY_HOST, [f"{BACKUPS} freeze --wait 50"]).returncode == 0
+    assert labels(lab, "vault") == first
+    assert "no replication" in lab.settings.disk(REPOSITORY_HOST, "/var/log/taskflow/nightly.log").read_text()
+    second = labels(lab, REPOSITORY_HOST)
+    assert len(second) == 3
+
+    lab.ssh(REPOSITORY_HOST, [f"{BACKUPS} unfreeze"])
     said = lab.ssh(REPOSITORY_HOST, ["/opt/taskflow/bin/replicate-backups offline-store"])
-    assert f"offline-store: 1 new of 2 backups ({second[1]})" in said.stdout, said.stdout + said.stderr
+    assert f"offline-store: 2 new of 3 backups ({' '.join(second[1:])})" in said.stdout, said.stdout + said.stderr
     now = as_postgres(lab, "vault", "cat /var/lib/pgbackrest/.replicated; ls -A /var/lib/pgbackrest").split()
     assert now[0] > before.strip()
     assert now[1:] == [".replicated", "archive", "backup"], "what was on its way is left behind"
     assert labels(lab, "vault") == second
 
-    # What has expired at the source is forgotten by the copies; what only went missing there is not.
-    as_postgres(lab, REPOSITORY_HOST, f"pgbackrest --stanza=main --set={first[0]} expire")
-    as_postgres(lab, REPOSITORY_HOST, f"rm /var/lib/pgbackrest/backup/main/{second[1]}/pg_data/PG_VERSION.zst")
-    as_postgres(lab, REPOSITORY_HOST, "/opt/taskflow/bin/replicate-backups")
+    # What goes missing at the source, or is struck off its list, stays in the copies. They expire by themselves.
+    as_postgres(lab, REPOSITORY_HOST, f"rm -r /var/lib/pgbackrest/backup/main/{second[1]}")
+    as_postgres(lab, REPOSITORY_HOST, f"rm /var/lib/pgbackrest/backup/main/{second[2]}/pg_data/PG_VERSION.zst")
+    as_postgres(lab, REPOSITORY_HOST, "pgbackrest --stanza=main expire")
+    assert labels(lab, REPOSITORY_HOST) == [second[0], second[2]]
+    one_only = "s/full=7/full=1/; s/type=time/type=count/"
+    assert lab.ssh("vault", [f"sudo -n sed -i '{one_only}' /etc/pgbackrest/pgbackrest.conf"]).returncode == 0
+    replicated = as_postgres(lab, REPOSITORY_HOST, "/opt/taskflow/bin/replicate-backups")
+    assert labels(lab, "teraco-dbn") == second
+    assert labels(lab, "vault") == second[2:]
+    assert f"offline-store: repo1: expire full backup {second[0]}" in replicated
     for host in COPIES.values():
-        assert labels(lab, host) == second[1:]
-        kept = as_postgres(
-            lab, host, "cd /var/lib/pgbackrest/backup/main; ls -d [0-9]*; ls -A ..; ls */pg_data/PG_VERSION.zst"
-        )
-        assert first[0] not in kept
-        assert f"{second[1]}/pg_data/PG_VERSION.zst" in kept
+        as_postgres(lab, host, f"ls /var/lib/pgbackrest/backup/main/{second[2]}/pg_data/PG_VERSION.zst")
 
-    # A repository that was made anew does not wipe the copies.
-    as_postgres(lab, REPOSITORY_HOST, "sed -i '/^2.*F=/s/^20../2001/' /var/lib/pgbackrest/backup/main/backup.info")
-    refused = lab.ssh(REPOSITORY_HOST, ["/opt/taskflow/bin/replicate-backups"])
-    assert refused.returncode == 1
-    assert f"vault has the backup {second[1]}" in refused.stderr
-    assert labels(lab, "vault") == second[1:]
+    # Neither a repository that was made anew nor another database's is laid over the copies.
+    for spoil, words in (
+        (
+            "sed -i '/^2.*F=/s/^20../2001/' /var/lib/pgbackrest/backup/main/backup.info",
+            f"vault has the backup {second[2]}",
+        ),
+        (
+            "cd /var/lib/pgbackrest/archive/main; sed -i 's/^db-system-id=.*/&0/; s/-id.:[0-9]*/&0/' *.info",
+            "has a copy of another database",
+        ),
+    ):
+        as_postgres(lab, REPOSITORY_HOST, spoil)
+        refused = lab.ssh(REPOSITORY_HOST, ["/opt/taskflow/bin/replicate-backups"])
+        assert refused.returncode == 1
+        assert words in refused.stderr
+        assert labels(lab, "vault") == second[2:]
 
 
 def restored_to(lab: Lab, label: str, *options: str) -> str:

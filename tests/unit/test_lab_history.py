@@ -51,7 +51,7 @@ def test_what_is_no_size_of_a_load(size: str) -> None:
         megabytes(size)
 
 
-@pytest.mark.parametrize("days", [0, 15])
+@pytest.mark.parametrize("days", [0, 8])
 def test_a_history_has_its_bounds(days: int) -> None:
-    with pytest.raises(UsageError, match="1 to 14 days"):
+    with pytest.raises(UsageError, match="1 to 7 days"):
         make(Settings(), days, lambda _: None)

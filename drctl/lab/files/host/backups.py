@@ -12,9 +12,8 @@ Exit codes: 0 done, 1 something failed, 2 usage, 75 refused because the backups 
 but an expiry or a replication that had begun has not ended).
 
 A copy is never seen half done. Backups arrive beside the copy and are moved into it when they are complete; the
-files that list them (backup.info, archive.info) come last. What a copy has is never written again, so what rots in
-this repository does not rot there. A copy forgets the backups that are expired here, and their WAL by pgBackRest's
-own expire.
+files that list them (backup.info, archive.info) come last. What a copy has is never written again, and goes only when
+pgBackRest's expire on the copy's own host finds it old enough: what rots or is lost here does not rot or go there.
 """
 
 import argparse
@@ -23,6 +22,7 @@ import fcntl
 import json
 import os
 import pwd
+import re
 import shlex
 import subprocess
 import sys
@@ -45,13 +45,14 @@ FAILED, REFUSED, NOT_FROZEN = 1, 75, 3
 # A connection that says nothing for this long, in seconds, is given up; a copy of any size may take as long as it does.
 QUIET = 30
 
-# What the copy has: one backup a line. The values arrive as quoted shell variables ahead of these lines.
+# What the copy has: its database, and a line for each backup. Values arrive as quoted shell variables ahead of this.
 LIST = """\
 umask 027
 mkdir -p "$repository/backup/$stanza" "$repository/archive/$stanza" "$repository/.incoming"
 cd "$repository/backup/$stanza"
+sed -n 's/^db-system-id=/database /p' "$repository/archive/$stanza/archive.info" 2>/dev/null || true
 for place in [0-9]*; do
-    if [ -e "$place/backup.manifest" ]; then echo "$place"; fi
+    if [ -e "$place/backup.manifest" ]; then echo "backup $place"; fi
 done
 """
 PUBLISH = """\
@@ -66,10 +67,7 @@ for kind in archive backup; do
     mv ".incoming/$kind.info.copy" "$kind/$stanza/$kind.info.copy"
 done
 ln -sfn "$newest" "backup/$stanza/latest"
-# Taken away by hand: expire would take up into the list again what it finds beside it.
-for label in $expired; do
-    rm -rf "backup/$stanza/$label"
-done
+# Lists again what is here and no longer there, and lets go of what is too old.
 pgbackrest --stanza="$stanza" --log-level-console=info expire
 rm -rf .incoming
 date -u +%Y-%m-%dT%H:%M:%SZ >.replicated.new
@@ -205,6 +203,16 @@ def send(host: str, sources: list[str], target: str, *options: str) -> list[int]
     return [int(size) for size, name in lines if not name.endswith("/")]
 
 
+def refuse_another(location: str, host: str, held: list[list[str]], info: str) -> None:
+    """A repository of another database would lie on top of the copy, and neither could be restored from."""
+    for kind, name in held:
+        if kind == "database" and not re.search(rf"\b{name}\b", info):
+            raise Failure(
+                f"{location}: nothing was copied: {host} has a copy of another database (system identifier {name}). "
+                "Move it away there first"
+            )
+
+
 def replicate_to(location: str, host: str, stage: Path) -> None:
     """Bring one copy up to date."""
     started = time.monotonic()
@@ -215,16 +223,17 @@ def replicate_to(location: str, host: str, stage: Path) -> None:
     labels = labels_of((stage / "backup.info").read_text())
     if not labels:
         raise Failure(f"{location}: nothing was copied: this repository lists no backup")
-    there = remote(host, LIST, repository=str(REPOSITORY), stanza=STANZA)
+    held = [line.split(" ") for line in remote(host, LIST, repository=str(REPOSITORY), stanza=STANZA)]
+    there = [name for kind, name in held if kind == "backup"]
+    refuse_another(location, host, held, (stage / "archive.info").read_text())
     if there and max(there) > labels[-1]:
         raise Failure(
             f"{location}: nothing was copied: {host} has the backup {max(there)}, this repository's newest is "
-            f"{labels[-1]}. If this repository was made anew, move the copy away on {host} first"
+            f"{labels[-1]}. After the next backup here this goes on by itself"
         )
     target = f"{REPOSITORY}/.incoming"
     new = [label for label in labels if label not in there and (backups / label).is_dir()]
     lost = [label for label in labels if label not in there and label not in new]
-    expired = [label for label in there if label not in labels]
     part = "--exclude=*.pgbackrest.tmp"
     # The files of WAL are whole under their name: they are renamed when they are complete, here and there.
     wal = send(
@@ -241,18 +250,17 @@ def replicate_to(location: str, host: str, stage: Path) -> None:
         send(host, [str(backups / "backup.history")], f"{backups}/", part, f"--temp-dir={target}")
     send(host, [str(stage / "backup.info"), str(stage / "archive.info")], f"{target}/", "--ignore-times")
     refuse_when_frozen("replication")
-    lists = {"labels": " ".join(new), "expired": " ".join(expired), "newest": labels[-1]}
+    lists = {"labels": " ".join(new), "newest": labels[-1]}
     said = remote(host, PUBLISH, repository=str(REPOSITORY), stanza=STANZA, **lists)
     for line in said[:-1]:
-        if "remove" in line:
-            say(f"{location}: {line}")
+        if re.search(r"repo1: (expire|remove)", line):
+            say(f"{location}: {line.partition('INFO: ')[2]}")
     for label in lost:
         say(f"{location}: {label} is listed here, but its directory is gone: it could not be copied")
     megabytes = (sum(files) + sum(wal)) / 1e6
     say(
         f"{location}: {len(new)} new of {len(labels)} backups ({' '.join(new) or 'none'}), {len(files)} files; "
-        f"{len(expired)} expired ({' '.join(expired) or 'none'}); {len(wal)} files of WAL; "
-        f"{megabytes:.1f} MB in {time.monotonic() - started:.1f} s; complete at {said[-1]}"
+        f"{len(wal)} files of WAL; {megabytes:.1f} MB in {time.monotonic() - started:.1f} s; complete at {said[-1]}"
     )
 
 
