@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 
 from drctl.engine.objectives import Verdict
 from drctl.model.events import Ended, JsonObject
-from drctl.model.plan import Mode
 from drctl.model.units import format_duration, format_instant
 from drctl.plan.codec import to_json
 from drctl.report.facts import Objective, Summary
 from drctl.report.harmless import one_line
+from drctl.report.protection import cure, periods
 
 WIDE = 120
 LABEL = 14  # columns of a label in the status
@@ -74,14 +74,24 @@ def status_json(summaries: Sequence[Summary]) -> str:
     """The same for programs: a list with one member a service."""
     rows = []
     for found in _by_service(summaries):
-        bare = _unprotected(found)
+        bare = periods(found)
         rows.append(
             {
                 "service": found[0].service,
                 "service_title": found[0].service_title,
                 "last_run": _brief(found[0]),
                 "open_runs": [s.run_id for s in found if _open(s)],
-                "unprotected_since": to_json(bare.unprotected.since) if bare and bare.unprotected else None,
+                "unprotected_since": to_json(bare[-1].since) if bare and bare[-1].until is None else None,
+                "unprotected": [
+                    {
+                        "since": to_json(period.since),
+                        "until": to_json(period.until),
+                        "duration_s": period.lasts_s(found[0].made_at),
+                        "restored_by": period.restored_by.run_id,
+                        "protected_by": period.protected_by.run_id if period.protected_by else None,
+                    }
+                    for period in bare
+                ],
                 "next_commands": list(_next(found)),
             }
         )
@@ -136,18 +146,27 @@ def _open(found: Summary) -> bool:
     return found.ended in (None, Ended.PAUSED)
 
 
-def _unprotected(found: Sequence[Summary]) -> Summary | None:
-    """The real run since which the service has no second copy: the newest that restored or protected it says."""
-    for summary in found:
-        if summary.mode is Mode.REAL and summary.unprotected is not None:
-            return summary if summary.unprotected.until is None else None
-    return None
-
-
 def _next(found: Sequence[Summary]) -> tuple[str, ...]:
-    """An open run comes first: nothing else of that service can begin beside it."""
+    """An open run first: nothing else of that service can begin beside it. Then what protects the service again."""
     waiting = next((s for s in found if _open(s)), None)
-    return (waiting or found[0]).next_commands
+    if waiting is not None:
+        return waiting.next_commands
+    bare = periods(found)
+    protect = cure(bare[-1]) if bare else ""
+    return tuple(dict.fromkeys(command for command in (protect, *found[0].next_commands) if command))
+
+
+def _protection(found: Sequence[Summary]) -> list[str]:
+    """Since when the service has no second copy; or from when to when it last had none, and who ended that."""
+    bare = periods(found)
+    if not bare:
+        return []
+    last = bare[-1]
+    since, lasted = format_instant(last.since), format_duration(last.lasts_s(found[0].made_at))
+    if last.until is None or last.protected_by is None:
+        return [f"  UNPROTECTED since {since}, for {lasted} ({last.restored_by.run_id})"]
+    until, by = format_instant(last.until), last.protected_by.run_id
+    return [f"  protected   since {until} ({by}); before that unprotected from {since}, for {lasted}"]
 
 
 def _service_text(found: Sequence[Summary], width: int) -> str:
@@ -164,10 +183,7 @@ def _service_text(found: Sequence[Summary], width: int) -> str:
     if last.deadline is not None and last.deadline.text:
         lines.append(f"  deadline    {last.deadline.text}")
     lines += [f"  not over    {s.run_id}: {s.headline}" for s in found[1:] if _open(s)]
-    bare = _unprotected(found)
-    if bare is not None and bare.unprotected is not None:
-        since = format_instant(bare.unprotected.since)
-        lines.append(f"  UNPROTECTED since {since}, for {format_duration(bare.unprotected.duration_s)} ({bare.run_id})")
+    lines += _protection(found)
     lines += [f"  do          {hint}" for hint in last.hints]
     lines += [f"  {'next' if n == 0 else '':<11} {command}" for n, command in enumerate(_next(found))]
     return "".join(_fit(line, width) + "\n" for line in lines)

@@ -10,7 +10,9 @@ from datetime import timedelta
 import pytest
 
 from drctl.errors import DrctlError, ExitCode, UsageError
-from drctl.report.facts import Summary
+from drctl.model.events import Ended
+from drctl.model.plan import Mark
+from drctl.report.facts import ClockRow, Given, Summary
 from drctl.report.summary import summarise
 from drctl.screens import problems
 from drctl.screens.tables import runs_json, runs_text, status_json, status_text
@@ -105,6 +107,49 @@ def test_status_says_since_when_a_service_is_unprotected() -> None:
     assert "UNPROTECTED" not in status_text([healed, later])
     drilled = summarise(samples.drill())
     assert "UNPROTECTED" in status_text([drilled, later])  # a drill protects nothing real
+
+
+def test_status_says_from_when_to_when_a_service_was_unprotected_over_several_runs() -> None:
+    """The failover ended before it was protected; another run did that."""
+    failover = summarise(samples.hostile())
+    other = summarise(samples.succeeded())
+    at = next(row.at for row in failover.clock if row.mark is Mark.SERVICE_RESTORED)
+    mended = replace(
+        other,
+        runbook="rebuild-standby",
+        run_id="20261123-050000-acme-mend",
+        clock=(ClockRow(mark=Mark.PROTECTED, at=at + timedelta(hours=3), local="", source="streaming"),),
+    )
+    said = status_text([mended, failover])
+    assert "protected   since 2026-11-23 04:44:22Z (20261123-050000-acme-mend)" in said
+    assert "before that unprotected from 2026-11-23 01:44:22Z, for 3h 00m" in said
+    assert "UNPROTECTED" not in said
+    (row,) = json.loads(status_json([mended, failover]))
+    assert row["unprotected_since"] is None
+    (period,) = row["unprotected"]
+    assert (period["duration_s"], period["protected_by"]) == (3 * 3600, mended.run_id)
+    assert period["restored_by"] == failover.run_id
+
+
+@pytest.mark.parametrize(
+    ("runbook", "given", "command"),
+    [
+        ("failover", {}, "drctl failback acme"),
+        ("switchover", {"from": "primary", "to": "standby"},
+         "drctl run rebuild-standby acme --input source=standby --input target=primary"),
+        ("failback", {}, "drctl run rebuild-standby acme --input source=primary --input target=standby"),
+    ],
+)  # fmt: skip
+def test_what_to_type_for_a_service_that_is_unprotected(runbook: str, given: dict[str, str], command: str) -> None:
+    bare = replace(
+        summarise(samples.hostile()),
+        service="acme",
+        runbook=runbook,
+        ended=Ended.FAILED,
+        ongoing=False,
+        inputs=tuple(Given(name=name, text=text, secret=None) for name, text in given.items()),
+    )
+    assert f"next        {command}\n" in status_text([bare])
 
 
 def test_status_of_each_service() -> None:
