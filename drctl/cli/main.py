@@ -14,6 +14,7 @@ from drctl.cli import (
     approve,
     backups,
     doctor,
+    drill,
     elsewhere,
     evidence,
     failover,
@@ -85,6 +86,7 @@ for _verb in (
 ):
     _verb.register(app)
 app.add_typer(backups.app, name="backups")
+app.add_typer(drill.app, name="drill")
 app.add_typer(service_level.app, name="sla")
 app.add_typer(lab.app, name="lab")
 app.add_typer(evidence.app, name="evidence")

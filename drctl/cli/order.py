@@ -37,6 +37,8 @@ class Order:
     approve: list[str]
     override: list[str]
     break_glass: list[str] = field(default_factory=list)
+    drill: bool = False
+    on_production: str = ""  # the service's name, typed: this drill may change production
     saved: Path | None = None  # a plan to be carried out exactly as it is; it holds runbook, service and inputs
 
     def carry_out(self, settings: Settings) -> int:
@@ -46,6 +48,10 @@ class Order:
             DrctlError: for anything that is wrong before the run begins; nothing was connected then.
         """
         plan = self._plan()
+        if self.drill:
+            from drctl.cli.drill import refuse_to_touch_production
+
+            refuse_to_touch_production(plan, self.inventory, typed=self.on_production)
         if self.dry_run:
             from drctl.cli.plan import show
 
@@ -70,7 +76,8 @@ class Order:
         from drctl.cli.plan import make
         from drctl.model.plan import Mode
 
-        mode = Mode.PLAN if self.dry_run else Mode.CHECK if self.check else Mode.REAL
+        mode = Mode.DRILL if self.drill else Mode.REAL
+        mode = Mode.PLAN if self.dry_run else Mode.CHECK if self.check else mode
         if self.saved is not None:
             from drctl.cli.saved_plans import fresh
 

@@ -38,6 +38,9 @@ PLAIN, SECRET = "<plain>", "<secret>"  # tags of the union below, not passwords
 # Roles whose hosts see that a service lives, but hold none of its data.
 WITHOUT_DATA = frozenset({"monitor", "witness"})
 
+# Roles that begin so are drill targets: hosts that a drill may change, and nothing else uses.
+DRILL_ROLE = "drill"
+
 
 def _country(value: str) -> str:
     if not (len(value) == 2 and value.isascii() and value.isalpha() and value.isupper()):
@@ -187,6 +190,8 @@ class Service(Written):
     """What was promised of its backups, when it is not what all are."""
     objectives: ObjectivesText = ObjectivesText()
     """What this client was promised, when it is not what all are."""
+    drill_of: Slug | None = None
+    """The service whose drills this one is for: all its hosts are drill targets, and it is under no SLA."""
 
     def hosts_of(self, role: str) -> list[str]:
         """The hosts of a role, in the order in which they are written; none when the service has no such role."""
@@ -205,6 +210,17 @@ class Approvals(Written):
     """How old an approval may be, and how long one is waited for."""
 
 
+class Drills(Written):
+    """How often what is exercised. Without it: each service every quarter, each database restored within a year."""
+
+    every: SomeTime = 92 * 86_400.0
+    """How long after an exercise the next one is due: 92d, a quarter."""
+    restored_within: SomeTime = 365 * 86_400.0
+    """Within how long each service's database has been restored once; they take turns."""
+    runbooks: Annotated[list[Slug], Field(min_length=1)] = Field(default_factory=lambda: ["failover", "restore"])
+    """Which runbooks are exercised; restore goes by turns."""
+
+
 class Inventory(Written):
     """All that drctl knows of the world."""
 
@@ -220,6 +236,8 @@ class Inventory(Written):
     """What every service is promised of its backups."""
     ssh: Ssh = Ssh()
     """How hosts are reached."""
+    drills: Drills = Drills()
+    """How often what is exercised."""
     approvals: Approvals | None = None
     """Who may approve; without it whoever sits at the terminal says yes."""
     evidence: Evidence = Evidence()

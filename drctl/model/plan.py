@@ -346,6 +346,7 @@ class Plan:
     inventory_source: Source
     drctl_version: str
     called_sources: tuple[Source, ...] = ()  # the other runbooks that steps of this plan come from
+    drill_of: str | None = None  # the service that this one's drills are for
     allowed_signers: Source | None = None  # who may approve, as ssh-keygen -Y verify reads it
     head_places: tuple[str, ...] = ()  # "file:PATH", "command:ARGV": where the head of the chain is published
     deadline: DeadlineRule | None = None

@@ -163,6 +163,7 @@ def _make(
         inputs=(*(inputs[name] for name in sorted(inputs)), *scopes.inputs),
         runbook_source=runbook.source,
         inventory_source=inventory.source,
+        drill_of=chosen.drill_of,
         allowed_signers=signers,
         drctl_version=made_by.version,
         called_sources=_sources(makers, runbook),

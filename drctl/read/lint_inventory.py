@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from drctl.model.inventory import WITHOUT_DATA, Inventory, SecretValue, Service
+from drctl.model.inventory import DRILL_ROLE, WITHOUT_DATA, Inventory, SecretValue, Service
 from drctl.read.diagnostics import Diagnostic, Severity, quoted
 from drctl.read.document import Document, Places
 from drctl.read.suggest import did_you_mean, listed
@@ -20,7 +20,7 @@ def lint_inventory(document: Document[Inventory], complete: bool = True) -> list
     found = [*_timezone(inventory, places), *_open_secrets(inventory, places)]
     if not complete:
         return found
-    found += _hosts(inventory, places)
+    found += [*_hosts(inventory, places), *_drill_targets(inventory, places)]
     for name, service in inventory.services.items():
         path: Path = ("services", name)
         found += [*_references(inventory, service, path, places), *_residency(inventory, service, path, places)]
@@ -104,6 +104,33 @@ def _replicas(service: Service, path: Path, places: Places) -> Iterator[Diagnost
             )
 
 
+def _drill_targets(inventory: Inventory, places: Places) -> Iterator[Diagnostic]:
+    """A host that a drill may change serves nobody else: whatever it had would be lost in the next drill."""
+    serving: dict[str, str] = {}
+    for name, service in inventory.services.items():
+        for role in service.roles:
+            if service.drill_of is None and not role.startswith(DRILL_ROLE) and role not in WITHOUT_DATA:
+                for host in service.hosts_of(role):
+                    serving.setdefault(host, f"{role} of {name}")
+    for name, service in inventory.services.items():
+        path: Path = ("services", name)
+        if service.drill_of is not None:
+            real = inventory.services.get(service.drill_of)
+            if real is None or real.drill_of is not None or service.drill_of == name:
+                known = {n: s for n, s in inventory.services.items() if s.drill_of is None and n != name}
+                yield _unknown("service", service.drill_of, known, (*path, "drill_of"), places)
+            if service.sla and "sla" in service.model_fields_set:
+                message = "is for drills, and nobody was promised anything about it: leave it out, or say false"
+                yield places.problem((*path, "sla"), message, key=True)
+        for role in service.roles:
+            if service.drill_of is None and not role.startswith(DRILL_ROLE):
+                continue
+            for host in service.hosts_of(role):
+                if host in serving and role not in WITHOUT_DATA:
+                    message = f"{host} is a drill target here, and it is {serving[host]}: a drill would change it"
+                    yield places.problem((*path, "roles", role), message, hint="a drill target serves nobody else")
+
+
 def _residency(inventory: Inventory, service: Service, path: Path, places: Places) -> Iterator[Diagnostic]:
     """The country of every site that holds data; a host that only watches holds none."""
     for role, hosts in service.roles.items():
@@ -143,7 +170,7 @@ def _promises(inventory: Inventory, service: Service, path: Path, places: Places
             f"a service on the client's own premises ({listed(on_premises)}) is outside the SLA: say sla: false",
             key=True,
         )
-    if not service.sla or on_premises:
+    if not service.sla or on_premises or service.drill_of is not None:
         return
     if not sites_of("standby") - primary:
         yield places.problem(
