@@ -46,8 +46,10 @@ def sign(text: str, *, key: Path, namespace: str) -> str:
     return done.stdout
 
 
-def verify(text: str, signature: str, *, allowed_signers: str, namespace: str) -> Signer:
+def verify(text: str, signature: str, *, allowed_signers: str, namespace: str, identity: str = "") -> Signer:
     """Who signed the text, when it is one of the allowed signers (the text of such a file, see ssh-keygen(1)).
+
+    With ``identity`` it must be this one of them.
 
     Raises:
         BadSignature: when it is nobody of them, or the text is not the one that was signed.
@@ -56,16 +58,21 @@ def verify(text: str, signature: str, *, allowed_signers: str, namespace: str) -
         signers, given = Path(place, "allowed_signers"), Path(place, "signature")
         signers.write_text(allowed_signers)
         given.write_text(signature)
-        found = _keygen(["-Y", "find-principals", "-s", str(given), "-f", str(signers)])
-        principal = (found.stdout.split("\n") or [""])[0].strip()
-        if found.returncode or not principal:
-            raise BadSignature("no allowed signer has that key")
+        principal = identity or _principal(given, signers)
         words = ["-Y", "verify", "-f", str(signers), "-I", principal, "-n", namespace, "-s", str(given)]
         done = _keygen(words, stdin=text)
     good = _GOOD.search(done.stdout)
     if done.returncode or good is None:
         raise BadSignature(f"the signature is not {principal}'s for this text: {' '.join(done.stderr.split())[:200]}")
     return Signer(principal=good["who"], fingerprint=good["key"])
+
+
+def _principal(signature: Path, signers: Path) -> str:
+    found = _keygen(["-Y", "find-principals", "-s", str(signature), "-f", str(signers)])
+    principal = (found.stdout.split("\n") or [""])[0].strip()
+    if found.returncode or not principal:
+        raise BadSignature("no allowed signer has that key")
+    return principal
 
 
 def own_fingerprints() -> tuple[str, ...]:

@@ -107,18 +107,21 @@ def verify(
 def _trust(allowed_signers: str, identity: str, heads: str, head: tuple[str, ...]) -> Trust:
     from drctl.report.pack_check import Trust, usable_head
 
-    published = None
-    if heads:
-        try:
-            published = Path(heads).expanduser().read_text("utf-8", "replace")
-        except OSError as error:
-            raise UsageError(f"the published heads {heads} cannot be read: {error.strerror}") from None
     return Trust(
-        allowed_signers=Path(allowed_signers).expanduser(),
+        allowed_signers=_text_of("allowed signers", allowed_signers),
         identity=identity,
         heads=tuple(usable_head(text) for text in head),
-        published=published,
+        published=_text_of("published heads", heads) if heads else None,
     )
+
+
+def _text_of(what: str, path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text("utf-8", "replace")
+    except OSError as error:
+        raise UsageError(
+            f"the {what} {path} cannot be read: {error.strerror}", hint="drctl evidence verify --help"
+        ) from None
 
 
 def _warnings(packed: Packed) -> list[str]:

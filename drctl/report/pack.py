@@ -18,7 +18,7 @@ from pathlib import Path
 from drctl import __version__
 from drctl.adapters.journal import JournalFile
 from drctl.adapters.outputs import OutputStore
-from drctl.adapters.sshsig import sign
+from drctl.adapters.signatures import sign
 from drctl.engine.fold import fold_all
 from drctl.errors import DrctlError, UsageError
 from drctl.model.events import AttemptFinished, Event
@@ -40,6 +40,7 @@ from drctl.report.pack_files import (
     PLAN,
     README,
     REPORT,
+    SIGNATURE,
     is_tar,
     names_in,
     sha256_of,
@@ -91,7 +92,8 @@ def pack(
             _about(room, summary, missing)
             _manifest(room)
             if key is not None:
-                sign(room / MANIFEST, key=key, namespace=NAMESPACE)
+                signature = sign((room / MANIFEST).read_text(), key=key, namespace=NAMESPACE)
+                _write(room / SIGNATURE, signature.encode())
             sums = sha256_of(room / MANIFEST)
             if is_tar(target):
                 write_tar(room, Path(place) / target.name, at_s=events[-1].at.timestamp())

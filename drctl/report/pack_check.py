@@ -17,7 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from drctl.adapters.journal import FIRST_PREVIOUS, body_of
-from drctl.adapters.sshsig import SignatureError, signer_of
+from drctl.adapters.signatures import BadSignature
+from drctl.adapters.signatures import verify as verify_signature
 from drctl.errors import DocumentError, UsageError
 from drctl.model.events import Event, JsonObject, RunStarted
 from drctl.plan.codec import canonical_json, plan_digest
@@ -68,7 +69,7 @@ class Check:
 class Trust:
     """What the reader brings along: whose keys are trusted, and the heads that were published."""
 
-    allowed_signers: Path
+    allowed_signers: str  # the text of such a file, as ssh-keygen(1) describes it
     identity: str = ""
     heads: tuple[str, ...] = ()  # sums, or their beginnings of 16 digits at least
     published: str | None = None  # the text of a file that heads of any runs were published to
@@ -110,7 +111,7 @@ def verify(pack: Path, trust: Trust) -> Verified:
 
     Raises:
         PackError: when it is no pack, or one of a newer drctl.
-        UsageError: when the allowed signers cannot be read.
+        UsageError: when ssh-keygen is not here.
     """
     names = names_in(pack)
     _known_format(pack)
@@ -193,16 +194,16 @@ def _signature(pack: Path, trust: Trust) -> str:
     if not (pack / SIGNATURE).is_file():
         raise _Broken("the pack is not signed: anybody can have made it")
     try:
-        who = signer_of(
-            pack / MANIFEST,
-            signature=pack / SIGNATURE,
+        signer = verify_signature(
+            (pack / MANIFEST).read_text("utf-8", "surrogateescape"),
+            (pack / SIGNATURE).read_text("ascii", "replace"),
             allowed_signers=trust.allowed_signers,
             namespace=NAMESPACE,
             identity=trust.identity,
         )
-    except SignatureError as error:
-        raise _Broken(error.message) from None
-    return f"signed by {who}"
+    except BadSignature as error:
+        raise _Broken(str(error)) from None
+    return f"signed by {signer.principal}, {signer.fingerprint}"
 
 
 def _events(pack: Path, chain: _Chain) -> str:

@@ -372,8 +372,9 @@ def test_an_event_of_a_kind_that_is_not_known_breaks_no_chain(
         (("evidence", "nothing-like-it"), 1, "there is no run"),
         (("evidence", "verify", "nowhere", "--allowed-signers", "x"), 2, "there is no evidence pack nowhere"),
         (("evidence", "verify", "."), 2, "--allowed-signers"),
-        (("evidence", "verify", ".", "--allowed-signers", "x"), 9, "this is no evidence pack"),
-        (("evidence", "--key", "nowhere"), 2, "there is no SSH key nowhere"),
+        (("evidence", "verify", ".", "--allowed-signers", "x"), 2, "the allowed signers x cannot be read"),
+        (("evidence", "verify", ".", "--allowed-signers", "/dev/null"), 9, "this is no evidence pack"),
+        (("evidence", "--key", "nowhere"), 2, "ssh-keygen cannot sign with nowhere"),
         (("evidence", "-o", "no/such/place"), 1, "cannot be written"),
     ],
 )
