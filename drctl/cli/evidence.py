@@ -50,6 +50,7 @@ def pack(
     """
     from drctl.adapters.clock import SystemClock
     from drctl.adapters.outputs import OutputStore
+    from drctl.report.pack import Kept
     from drctl.report.pack import pack as write
 
     settings: Settings = context.obj
@@ -57,8 +58,7 @@ def pack(
     try:
         run_id = journal.find(run or None)
         packed = write(
-            journal,
-            OutputStore(settings.outputs),
+            Kept(journal=journal, outputs=OutputStore(settings.outputs), ledger=settings.ledger()),
             run_id,
             target=Path(output or f"evidence-{run_id}").expanduser(),
             key=Path(key).expanduser() if key else None,

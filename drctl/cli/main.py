@@ -18,6 +18,7 @@ from drctl.cli import (
     elsewhere,
     evidence,
     failover,
+    findings,
     history,
     init,
     lab,
@@ -90,6 +91,7 @@ app.add_typer(drill.app, name="drill")
 app.add_typer(service_level.app, name="sla")
 app.add_typer(lab.app, name="lab")
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(findings.app, name="findings")
 
 
 def run() -> None:

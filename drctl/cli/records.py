@@ -44,11 +44,11 @@ def summary_of(settings: Settings, journal: JournalFile, run_id: str, now: datet
     from drctl.report.summary import summarise
 
     found = summarise(tuple(journal.events(run_id)), now=now)
-    if not found.ongoing:
-        return found
-    alive = conducts(settings.locks, service=found.service, run_id=run_id)
-    # Read again: it may have ended since, and then nobody has to conduct it.
-    return summarise(tuple(journal.events(run_id)), now=now, conducted=alive)
+    if found.ongoing:
+        alive = conducts(settings.locks, service=found.service, run_id=run_id)
+        # Read again: it may have ended since, and then nobody has to conduct it.
+        found = summarise(tuple(journal.events(run_id)), now=now, conducted=alive)
+    return found
 
 
 def terminal_width() -> int:

@@ -53,6 +53,7 @@ def report(
       drctl report --format svg > last-screen.svg
     """
     from drctl.adapters.clock import SystemClock
+    from drctl.report.corrective import with_findings
 
     if form is Format.PDF and not output and sys.stdout.isatty():
         raise UsageError("a PDF is nothing for a terminal", hint="drctl report --format pdf -o report.pdf")
@@ -65,7 +66,7 @@ def report(
 
             written: str | bytes = export_svg(tuple(journal.events(run_id)), 120) + "\n"
         else:
-            summary = summary_of(settings, journal, run_id, SystemClock().now())
+            summary = with_findings(summary_of(settings, journal, run_id, SystemClock().now()), settings.ledger())
             written = _written(summary, form, details=details)
     finally:
         journal.close()

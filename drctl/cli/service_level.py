@@ -102,7 +102,7 @@ def declare(
     if ended <= began:
         raise UsageError(f"--to {until} is not after --from {since}", state=_NOTHING)
     body = {"service": service, "since": began.isoformat(), "until": ended.isoformat(), "why": reason.strip()}
-    note = _ledger(context.obj).append(kind="outage_declared", who=operator(), body=body, at=now)
+    note = context.obj.ledger().append(kind="outage_declared", who=operator(), body=body, at=now)
     typer.echo(f"declared as note {note.number}; to take it back: drctl sla withdraw {note.number}", err=True)
     return ExitCode.DONE
 
@@ -121,7 +121,7 @@ def withdraw(
 
     if not reason.strip():
         raise UsageError("a withdrawal needs a reason", state=_NOTHING, hint='add --reason "…"')
-    ledger = _ledger(context.obj)
+    ledger = context.obj.ledger()
     standing = {note.number for note in _declared(ledger)}
     if number not in standing:
         known = ", ".join(map(str, sorted(standing))) or "none"
@@ -142,7 +142,7 @@ def _known(settings: Settings, inventory: Path | None) -> tuple[Services, list[O
     for name, title, sla in _of_inventory(inventory):
         titles[name], covered[name] = title, sla
     outages = of_runs(runs)
-    for note in _declared(_ledger(settings)):
+    for note in _declared(settings.ledger()):
         body = note.body
         outages.append(
             Outage(
@@ -171,12 +171,6 @@ def _of_inventory(inventory: Path | None) -> list[tuple[str, str, bool]]:
     world, problems = read_inventory(path)
     raise_on_problems(problems)
     return [(name, one.title, one.sla) for name, one in world.value.services.items()] if world else []
-
-
-def _ledger(settings: Settings) -> Ledger:
-    from drctl.adapters.ledger import Ledger
-
-    return Ledger(settings.state_dir / "journal.db")
 
 
 def _declared(ledger: Ledger) -> list[Note]:

@@ -14,6 +14,7 @@ from drctl.errors import UsageError
 
 if TYPE_CHECKING:
     from drctl.adapters.journal import JournalFile
+    from drctl.adapters.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,16 @@ class Settings:
         from drctl.adapters.journal import JournalFile
 
         return JournalFile(self.journal_path)
+
+    def ledger(self) -> Ledger:
+        """What is remembered across runs, opened.
+
+        Raises:
+            JournalError: when it cannot be used.
+        """
+        from drctl.adapters.ledger import Ledger
+
+        return Ledger(self.state_dir / "journal.db")
 
 
 def state_directory(given: str) -> Path:

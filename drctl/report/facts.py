@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from drctl.engine.objectives import Verdict
 from drctl.errors import ExitCode
@@ -205,6 +206,33 @@ class Unprotected:
     duration_s: float
 
 
+class Standing(StrEnum):
+    """How a finding stands on a day."""
+
+    OPEN = "open"
+    OVERDUE = "overdue"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that must be better next time. ``due`` is the last day for ``action``; the empty ``run`` is none."""
+
+    id: str
+    service: str
+    run: str
+    text: str
+    action: str
+    owner: str
+    due: str  # YYYY-MM-DD
+    opened_at: datetime
+    opened_by: str
+    closed_at: datetime | None = None
+    closed_by: str = ""
+    how: str = ""
+    standing: Standing = Standing.OPEN
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastRow:
     """What was expected when the run began, and what that was known from. Without a fallback its fields are None."""
@@ -278,6 +306,7 @@ class Summary:
     decisions: tuple[Decision, ...]
     proofs: tuple[Proof, ...]
     deviations: tuple[Deviation, ...]
+    findings: tuple[Finding, ...]  # this run's own, and the service's earlier ones that were open when it began
     limits: tuple[str, ...]
     steps: tuple[StepRow, ...]
     inputs: tuple[Given, ...]

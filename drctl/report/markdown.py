@@ -188,6 +188,26 @@ def _findings(found: Summary) -> Iterator[str]:
     if not found.deviations:
         yield "Nothing."
     yield ""
+    yield "## Findings and corrective actions"
+    yield ""
+    if found.findings:
+        names = ("finding", "what", "to do", "owner", "state", "how it was closed")
+        yield from _table(
+            names,
+            (
+                (
+                    markdown(f.id),
+                    _cell(f.text),
+                    _cell(f.action),
+                    markdown(f.owner),
+                    words.finding_state(f),
+                    _cell(f.how),
+                )
+                for f in found.findings
+            ),
+        )  # fmt: skip
+    else:
+        yield from ("None is written down for this run, and none was open before it.", "")
     yield "## Limits of this evidence"
     yield ""
     yield from (f"- {markdown(limit)}" for limit in found.limits)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from drctl import __version__
 from drctl.adapters.journal import JournalFile
+from drctl.adapters.ledger import Ledger
 from drctl.adapters.outputs import OutputStore
 from drctl.adapters.signatures import sign
 from drctl.engine.fold import fold_all
@@ -27,6 +28,7 @@ from drctl.model.units import format_instant
 from drctl.plan.codec import canonical_json
 from drctl.report import html, markdown, pack_readme
 from drctl.report import json as json_report
+from drctl.report.corrective import with_findings
 from drctl.report.facts import Summary
 from drctl.report.pack_files import (
     ABOUT,
@@ -50,6 +52,15 @@ from drctl.report.summary import summarise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """All that a state directory keeps."""
+
+    journal: JournalFile
+    outputs: OutputStore
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Packed:
     """What was written, and what the reader must know of it."""
 
@@ -63,9 +74,7 @@ class Packed:
     manifest_sha256: str
 
 
-def pack(
-    journal: JournalFile, outputs: OutputStore, run_id: str, *, target: Path, key: Path | None, now: datetime
-) -> Packed:
+def pack(kept: Kept, run_id: str, *, target: Path, key: Path | None, now: datetime) -> Packed:
     """Write the evidence of a run to a directory or a tar file that is not there yet.
 
     Raises:
@@ -77,14 +86,15 @@ def pack(
         raise UsageError(
             f"{target} is there already", state="nothing was written", hint="name another place with -o DIR_OR_TAR"
         )
-    events = tuple(journal.events(run_id))
-    lines = list(journal.lines(run_id))[: len(events)]
+    ledger, outputs = kept.ledger, kept.outputs
+    events = tuple(kept.journal.events(run_id))
+    lines = list(kept.journal.lines(run_id))[: len(events)]
     name = re.sub(r"(\.tar|\.tar\.gz|\.tgz)\Z", "", target.name)
     try:
         with tempfile.TemporaryDirectory(prefix=".drctl-evidence-", dir=target.parent) as place:
             room = Path(place) / name
             room.mkdir(mode=0o700)
-            summary = summarise(events, now=now)
+            summary = with_findings(summarise(events, now=now), ledger)
             _write(room / EVENTS, b"".join(line + b"\n" for line in lines))
             missing = _outputs(room, events, outputs)
             _documents(room, fold_all(events).the_plan)

@@ -73,6 +73,7 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
         decisions=findings.decisions(events, state),
         proofs=findings.proofs(state),
         deviations=findings.deviations(events, state, steps, rto=rto, rpo=rpo),
+        findings=(),
         limits=findings.limits(state, rto=rto, rpo=rpo),
         steps=steps,
         inputs=given(plan.inputs),

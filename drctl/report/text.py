@@ -200,6 +200,12 @@ class _Writer:
             yield from self._item(f"{kind}{': ' + about if about else ''}: {deviation.text}")
         if not found.deviations:
             yield "  nothing"
+        yield from self._section("Findings and corrective actions")
+        for finding in found.findings:
+            said = f"{finding.id} ({words.finding_state(finding)}, {finding.owner}): {finding.text}"
+            yield from self._item("; ".join(part for part in (said, finding.action, finding.how) if part))
+        if not found.findings:
+            yield "  none"
         yield from self._section("Limits of this evidence")
         for limit in found.limits:
             yield from self._item(limit)

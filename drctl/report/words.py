@@ -6,7 +6,18 @@ from drctl.engine.objectives import Reading, Verdict
 from drctl.model.events import Act, Outcome
 from drctl.model.plan import Mark
 from drctl.model.units import format_duration
-from drctl.report.facts import Command, Decision, Given, HostRow, Objective, StepRow, Summary, Unprotected
+from drctl.report.facts import (
+    Command,
+    Decision,
+    Finding,
+    Given,
+    HostRow,
+    Objective,
+    Standing,
+    StepRow,
+    Summary,
+    Unprotected,
+)
 from drctl.report.timing import Elapsed
 
 MARKS = {
@@ -156,3 +167,10 @@ def act(found: Act) -> str:
         Act.SETTLE: "what became of it?",
         Act.VERIFY: "verify",
     }[found]
+
+
+def finding_state(found: Finding) -> str:
+    """``OVERDUE since 2026-12-15``."""
+    if found.standing is Standing.CLOSED and found.closed_at is not None:
+        return f"closed {found.closed_at:%Y-%m-%d} by {found.closed_by}"
+    return f"OVERDUE since {found.due}" if found.standing is Standing.OVERDUE else f"due {found.due}"
