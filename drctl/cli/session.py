@@ -18,6 +18,7 @@ from drctl.adapters.network import OperatorNetwork
 from drctl.adapters.outputs import OutputStore
 from drctl.adapters.redact import Redactor
 from drctl.adapters.secrets import SecretResolver
+from drctl.adapters.ssh.ways import SshRoutes
 from drctl.adapters.transfer import HostFiles
 from drctl.cli.requests import DecidedElsewhere, Requests
 from drctl.cli.settings import Settings, controller, operator, pairs
@@ -209,6 +210,7 @@ def _conduct(
             outputs=_Outputs(OutputStore(settings.outputs, redactor), screen, plan, inbox.put),
             clock=clock,
             files=HostFiles(commands),
+            routes=SshRoutes(),
             stopping=signals.stopping,
         )
         requests = Requests(journal, run_id)

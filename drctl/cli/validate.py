@@ -11,6 +11,7 @@ import typer
 from drctl.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from drctl.model.plan import Plan
     from drctl.plan.build import InventoryDocument, RunbookDocument
     from drctl.read.diagnostics import Diagnostic
 
@@ -80,6 +81,7 @@ class _Findings:
     runbooks: list[RunbookDocument] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)  # path → runbook or inventory
     problems: list[Diagnostic] = field(default_factory=list)
+    reached: set[str] = field(default_factory=set)  # hosts whose gateways have been looked at
 
     def read(self, path: Path) -> None:
         from drctl.read.documents import kind_of, read_inventory, read_runbook
@@ -138,7 +140,35 @@ class _Findings:
         plan, problems = try_plan(runbook, inventory, service=service)
         self.problems += problems
         if plan is not None:
+            self._gateways(plan, inventory)
             self.problems += bound_problems(plan, runbook)
+
+    def _gateways(self, plan: Plan, inventory: InventoryDocument) -> None:
+        """The country of every gateway that OpenSSH's configuration puts before a host, each host once."""
+        from drctl.adapters.ssh.ways import SshRoutes
+        from drctl.plan.residency import abroad, residency_of
+        from drctl.read.diagnostics import Severity
+
+        residency = residency_of(inventory.value)
+        for endpoint in (endpoint for step in plan.steps() for endpoint in step.endpoints):
+            if endpoint.host in self.reached:
+                continue
+            self.reached.add(endpoint.host)
+            for hop in SshRoutes().way_to(endpoint)[:-1]:
+                why = abroad(residency, hop)
+                if not why:
+                    continue
+                known = any(hop.address == place.address or hop.name == place.host for place in residency.places)
+                self.problems.append(
+                    inventory.places.problem(
+                        ("hosts", endpoint.host),
+                        f"data must stay in {residency.country}, and {endpoint.host} is behind a gateway: {why}",
+                        key=True,
+                        severity=Severity.ERROR if known else Severity.WARNING,
+                        hint=f"see ssh -G {endpoint.host}, and name the gateway below hosts with its site"
+                        + ("" if known else "; a step that carries data is refused on this way"),
+                    )
+                )
 
 
 def _tell(found: _Findings, *, as_json: bool) -> int:

@@ -21,12 +21,14 @@ from drctl.engine.ports import (
     Network,
     NetworkAnswer,
     Outputs,
+    Routes,
     ShellCommand,
 )
 from drctl.engine.state import RunState
 from drctl.engine.values import capture, fill
 from drctl.model.events import Act, AttemptFinished, Outcome, Output, Reason
 from drctl.model.plan import Approval, Endpoint, Http, Manual, Shell, Step, Tcp, Transfer, Wait
+from drctl.plan.residency import Hop, carries_data, refusal, url_hop
 from drctl.read.shell import shell_use
 
 SETTLE_WINDOW_S = 120.0  # how long a host that cannot be reached is asked again what became of a job
@@ -42,6 +44,7 @@ class World:
     outputs: Outputs
     clock: Clock
     files: Files
+    routes: Routes | None = None  # who is on the way to a host; None: it is reached directly
     stopping: Callable[[], bool] = lambda: False
 
 
@@ -168,6 +171,9 @@ class _Doer:
                 return self._run()
 
     def _run(self) -> _End:
+        refused = self._leaves_the_country()
+        if refused:
+            return _End(outcome=Outcome.FAILED, reason=Reason.REFUSED, detail=refused)
         match self.step.action:
             case Shell() as shell if self.step.read_only:
                 return self._probe(shell, self.step.timeout_s)
@@ -182,6 +188,21 @@ class _Doer:
                 return self._transfer(order)
             case Approval() | Manual():
                 raise AssertionError("a person is asked by the loop, and nothing is performed")
+
+    def _leaves_the_country(self) -> str:
+        """Why this step may not be sent: its data would pass through another country, or nobody knows through which."""
+        if not carries_data(self.step):
+            return ""
+        action = self.step.action
+        if isinstance(action, Http):
+            way = [url_hop(fill(action.url, self.state.values))]
+        elif self.endpoint is None:
+            way = []
+        elif self.world.routes is None:
+            way = [Hop(self.endpoint.host, self.endpoint.address)]
+        else:
+            way = list(self.world.routes.way_to(self.endpoint))
+        return refusal(self.state.the_plan, self.step, way)
 
     def _probe(self, shell: Shell, timeout_s: float) -> _End:
         recorder = self.world.outputs.recorder(self.attempt.target)
@@ -223,7 +244,7 @@ class _Doer:
         """Attach to the job of that name. A job that never began begins now: the name is still claimed once only."""
         shell = self.step.action
         if isinstance(shell, Transfer):
-            return self._transfer(shell)
+            return self._run()
         if not isinstance(shell, Shell):
             return _End(
                 outcome=Outcome.IN_DOUBT,

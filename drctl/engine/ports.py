@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 from drctl.engine.state import RunState, Target
 from drctl.model.events import Body, Event, Output, PersonAsked, StopRequested
 from drctl.model.plan import Endpoint, Http, Tcp, Transfer
+from drctl.plan.residency import Hop
 
 Stream = Literal["stdout", "stderr"]
 
@@ -126,6 +127,14 @@ class NetworkAnswer:
     detail: str
     body: str = ""
     sent: bool = True
+
+
+class Routes(Protocol):
+    """The machines on the way to a host, as they are resolved on this machine and now."""
+
+    def way_to(self, endpoint: Endpoint) -> tuple[Hop, ...]:
+        """The gateways, the first one first, and at last the host itself. Nothing is connected to."""
+        ...
 
 
 class Network(Protocol):

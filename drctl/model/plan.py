@@ -221,6 +221,23 @@ class DeadlineRule:
     margin_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A host of the inventory and the country of its site."""
+
+    host: str
+    address: str
+    country: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Residency:
+    """The country that the service's data must stay in, and every machine whose country is known."""
+
+    country: str
+    places: tuple[Place, ...]
+
+
 Action = Shell | Http | Tcp | Approval | Wait | Manual | Transfer
 
 
@@ -350,6 +367,7 @@ class Plan:
     allowed_signers: Source | None = None  # who may approve, as ssh-keygen -Y verify reads it
     head_places: tuple[str, ...] = ()  # "file:PATH", "command:ARGV": where the head of the chain is published
     deadline: DeadlineRule | None = None
+    residency: Residency | None = None  # when a step carries data
 
     def steps(self, section: Section | None = None) -> tuple[Step, ...]:
         """The steps in order, of one section or of all."""

@@ -15,6 +15,7 @@ from drctl.model.runbook import Runbook
 from drctl.plan.frames import FrameScopes
 from drctl.plan.hosts import HostWords
 from drctl.plan.inputs import resolve_inputs, some_value
+from drctl.plan.residency import carries_data, residency_of
 from drctl.plan.scope import Scope, built_in, of_this_program, roles_given, variables
 from drctl.plan.steps import StepMaker
 from drctl.read.diagnostics import Diagnostic, errors, in_order, quoted, raise_on_problems
@@ -169,6 +170,7 @@ def _make(
         called_sources=_sources(makers, runbook),
         head_places=tuple(_head_place(place, inventory) for place in world.evidence.heads),
         deadline=_deadline(runbook.value),
+        residency=residency_of(world) if any(step is not None and carries_data(step) for _, step in made) else None,
     ), in_order(problems)
 
 

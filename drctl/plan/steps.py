@@ -33,6 +33,7 @@ from drctl.plan.codec import step_digest
 from drctl.plan.hosts import USUAL_ROLES, HostWords, MissingRole, UnknownHosts
 from drctl.plan.names import StepNames
 from drctl.plan.pieces import carries, conditions, request, retry_of
+from drctl.plan.residency import Hop, abroad, asked_of, residency_of
 from drctl.plan.scope import Scope
 from drctl.read.diagnostics import Diagnostic, quoted
 from drctl.read.document import Document
@@ -96,6 +97,7 @@ class StepMaker:
         self._captures(placed, hosts)
         if action is None:
             return None
+        self._stays(placed, action, hosts)
         place = self.runbook.places.of(path)
         mark, mark_value = next(iter((written.marks or {}).items()), (None, None))
         remote = acts_remotely(written)
@@ -150,6 +152,22 @@ class StepMaker:
             except UnknownHosts as error:
                 self._add(path, str(error), hint=error.hint)
         return list(dict.fromkeys(found))
+
+    def _stays(self, placed: Placed, action: Action, hosts: list[str]) -> None:
+        """Every machine that a data-carrying step names must be in the country that data stays in."""
+        if placed.step.carries is None and not isinstance(action, Transfer):
+            return
+        residency = residency_of(self.words.inventory)
+        known = {place.host: place.address for place in residency.places}
+        ways = [((*placed.path, "hosts"), Hop(host, known[host])) for host in hosts]
+        asked = asked_of(action)
+        if asked is not None and "${" not in asked.address:
+            ways.append(((*placed.path, str(placed.action)), asked))
+        for path, hop in ways:
+            why = abroad(residency, hop)
+            if why:
+                hint = "carry it by way of a host in the country, or correct the country of its site in the inventory"
+                self._add(path, f"data must stay in {residency.country}, and {why}", hint=hint)
 
     def _excused(self, hosts: list[str], placed: Placed) -> Callable[[str], bool]:
         """Names that are unknown only because a role or the step's hosts are: that has been told."""
