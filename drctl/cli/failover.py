@@ -1,4 +1,4 @@
-"""``drctl failover``, ``switchover``, ``failback``, ``run`` and ``check``: begin a run."""
+"""``drctl failover``, ``restore``, ``switchover``, ``failback``, ``run`` and ``check``: begin a run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,33 @@ To = Annotated[
     typer.Option("--to", help="Where the service goes: to the host that the inventory names standby, or primary."),
 ]
 
+Backup = Annotated[
+    str, typer.Option("--backup", metavar="LABEL", help="The backup to restore; the newest good one unless said.")
+]
+ToTime = Annotated[
+    str, typer.Option("--to", metavar="TIME", help="The time to recover to; the end of the WAL unless said.")
+]
+Location = Annotated[
+    str,
+    typer.Option("--location", metavar="LOCATION", help="Where to restore from; the best copy anywhere unless said."),
+]
+Target = Annotated[
+    Literal["standby", "primary"],
+    typer.Option("--target", help="Whose host is restored on, and its data replaced; the other becomes the standby."),
+]
+Lost = Annotated[
+    list[str] | None,
+    typer.Option("--lost", metavar="SITE", help="A lost site: copies that are only there do not exist."),
+]
+GiveUp = Annotated[
+    bool, typer.Option("--give-up-standby", help="Restore although the standby answers and a failover loses less.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
     begin.add(app, failover, runbook="failover")
+    begin.add(app, restore, runbook="restore")
     begin.add(app, switchover, runbook="switchover", planned=True)
     begin.add(app, failback, runbook="failback", planned=True)
     app.command("run")(run)
@@ -40,6 +63,50 @@ def failover() -> dict[str, str]:
       drctl failover taskflow-demo --dry-run
     """
     return {}
+
+
+def restore(
+    backup: Backup = "",
+    to: ToTime = "",
+    location: Location = "",
+    target: Target = "standby",
+    lost: Lost = None,
+    give_up_standby: GiveUp = False,
+) -> dict[str, str]:
+    """Restore a service from its backups when no standby can take over, or go back to a time before a mistake.
+
+    The runbook is runbooks/restore.yml. The best copy is tried first, and the next one when it turns out to be bad; a
+    database is promoted only when all its WAL is there. See what there is with: drctl backups SERVICE
+
+    Examples:
+
+      drctl restore taskflow-demo
+
+      drctl restore taskflow-demo --backup 20261123-000003F --location cloudprox
+
+      drctl restore taskflow-demo --to 2026-11-23T14:05:00+02:00 --reason "INC-4711: a table was dropped at 14:06"
+
+      drctl restore taskflow-demo --target primary --lost azure-san
+    """
+    return {
+        "target": target,
+        "other": "primary" if target == "standby" else "standby",
+        "backup": backup,
+        "to": _a_time("--to", to),
+        "location": location,
+        "lost": " ".join(lost or []),
+        "standby_given_up": "true" if give_up_standby else "false",
+    }
+
+
+def _a_time(option: str, text: str) -> str:
+    """The text, when it is a time with its offset or empty. Raises UsageError otherwise."""
+    from drctl.model.units import parse_instant
+
+    try:
+        return parse_instant(text).isoformat() if text else ""
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}", state="nothing was connected to") from None
 
 
 def switchover(to: To = "standby") -> dict[str, str]:

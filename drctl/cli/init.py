@@ -13,7 +13,10 @@ from drctl.errors import DrctlError, ExitCode, UsageError
 
 Where = Annotated[Path, typer.Argument(metavar="DIR", help="The directory; it is made when it is not there.")]
 
-RUNBOOKS = ("failover", "readiness", "switchover", "failback", "rebuild-standby")
+RUNBOOKS = (
+    "failover", "restore", "readiness", "switchover", "failback", "rebuild-standby",
+    "restore-copy", "last-acknowledged-write", "fence-primary", "open-the-door", "protect-again",
+)  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:

@@ -41,7 +41,7 @@ class OnFailure(StrEnum):
     PAUSE = "pause"
     ROLLBACK = "rollback"
     FALLBACK = "fallback"
-    NEXT = "next"  # the rest of this round is left out, and the next round of the call begins
+    NEXT = "next"  # the rest of this round is left out; the next round of the call begins, or what follows the call
 
 
 STRICTEST_FIRST = (

@@ -176,8 +176,10 @@ class _Linker:
             return  # the linter has told it
         own = ((frame, (*path, "when"), step.when),) if step.when else ()
         rounds = step.retry.attempts if step.retry is not None else 1
+        goes_on = step.on_failure == OnFailure.CONTINUE.value
         for number in range(1, rounds + 1):
-            otherwise = OnFailure.NEXT if number < rounds else _failure(step.on_failure) or frame.on_failure
+            last = number == rounds and not goes_on
+            otherwise = _failure(step.on_failure) or frame.on_failure if last else OnFailure.NEXT
             called_as = f"{frame.prefix}{step.id}"
             callee = Frame(
                 document=document,
@@ -188,7 +190,7 @@ class _Linker:
                 conditions=(*frame.conditions, *own),
                 modes=(*frame.modes, *((tuple(step.modes),) if step.modes else ())),
                 on_failure=_runbook_failure(document.value, otherwise),
-                round=Round(of=called_as, number=number) if rounds > 1 else frame.round,
+                round=Round(of=called_as, number=number) if rounds > 1 or goes_on else frame.round,
             )
             self.straight(callee, section, section)
             self.always(callee)

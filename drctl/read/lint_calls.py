@@ -36,7 +36,6 @@ def call_problems(document: Document[Runbook], steps: Sequence[Linked], complete
         call = call_of(placed.step)
         if call is not None:
             yield from _beside(document, placed.step, placed.path)
-            yield from _continued(document, placed.step, placed.path)
             yield from _rounds(document, placed.step, placed.path)
             if placed.section is not Section.STEPS or "parallel" in placed.path:
                 where = "in parallel" if "parallel" in placed.path else f"in {placed.section.value}"
@@ -72,15 +71,6 @@ def _beside(document: Document[Runbook], step: StepText, path: Path) -> Iterator
     for word in sorted(step.model_fields_set - _BESIDE_A_CALL):
         yield document.places.problem(
             (*path, word), "has no meaning beside runbook", key=True, hint="say it in the steps of the called runbook"
-        )
-
-
-def _continued(document: Document[Runbook], step: StepText, path: Path) -> Iterator[Diagnostic]:
-    """Its steps would each go on after the one before it failed, which no runbook is written for."""
-    if step.on_failure == OnFailure.CONTINUE.value:
-        message = "continue cannot be said of a whole runbook: its next step would go on after one that failed"
-        yield document.places.problem(
-            (*path, "on_failure"), message, hint="say it of those steps in the called runbook that may fail"
         )
 
 

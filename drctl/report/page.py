@@ -49,7 +49,7 @@ _ON_FAILURE = {
     OnFailure.PAUSE: "stop here until whoever leads the recovery has decided",
     OnFailure.ROLLBACK: "go to the section “Rollback”",
     OnFailure.FALLBACK: "go to the section “Fallback”",
-    OnFailure.NEXT: "leave out the rest of this attempt, and begin the next one",
+    OnFailure.NEXT: "leave out the rest of this attempt, and go on after it",
 }
 
 

@@ -14,6 +14,7 @@ from typing import Self, TextIO
 
 from drctl.engine import deadline
 from drctl.engine.state import RunState, Target, TargetState, tolerated
+from drctl.engine.values import fill
 from drctl.model import events as ev
 from drctl.model.events import Act, Event, Outcome
 from drctl.model.plan import Mark
@@ -172,7 +173,8 @@ def _started(event: Event, body: ev.AttemptStarted, state: RunState) -> Iterator
         case Act.RUN:
             again = f" (attempt {body.attempt})" if body.attempt > 1 else ""
             usual = f", usually {format_duration(step.expected_s)}" if step.expected_s is not None else ""
-            yield _step_line(event, state, target, f"{'start':<9} {place(target)}: {one_line(step.name)}{again}{usual}")
+            name = one_line(fill(step.name, state.values))
+            yield _step_line(event, state, target, f"{'start':<9} {place(target)}: {name}{again}{usual}")
         case Act.SETTLE:
             yield _step_line(event, state, target, f"{'settling':<9} {place(target)}: what became of it?")
         case Act.UNLESS | Act.VERIFY:

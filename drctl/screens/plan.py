@@ -294,7 +294,7 @@ _ON_FAILURE = {
     OnFailure.PAUSE: "a person decides, and without one the run pauses",
     OnFailure.ROLLBACK: "a person decides, and without one what was begun is undone",
     OnFailure.FALLBACK: "a person decides, and without one the fallback takes over",
-    OnFailure.NEXT: "the rest of this attempt is left out, and the next one begins",
+    OnFailure.NEXT: "the rest of this attempt is left out, and the run goes on",
 }
 
 

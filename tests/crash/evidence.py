@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from drctl.lab import Lab
 from drctl.lab.acknowledged import Row, compare, read_log
@@ -18,8 +19,10 @@ from drctl.lab.database import first_backup_log
 from drctl.lab.topology import ACKNOWLEDGED_LOG, LOAD_LOG
 
 PRIMARY, STANDBY, REPOSITORY = "xneelo-jnb", "azure-san", "cloudprox"
-MAY_FAIL_AND_BE_TRIED_AGAIN = frozenset({"archive", "full-backup"})  # steps with a retry: a failed try is no effect
-RUN = re.compile(r"(?P<run>\d{8}-\d{6}-[\w-]+)\.(?P<step>[\w-]+)\.(?P<attempt>\d+)(?:@[\w-]+)?\Z")
+MAY_FAIL_AND_BE_TRIED_AGAIN = frozenset(
+    {"protect/archive", "protect/full-backup"}
+)  # steps with a retry: a failed try is no effect
+RUN = re.compile(r"(?P<run>\d{8}-\d{6}-[\w-]+)\.(?P<step>[\w%-]+)\.(?P<attempt>\d+)(?:@[\w-]+)?\Z")
 
 
 @dataclass(frozen=True)
@@ -102,10 +105,11 @@ def gather(lab: Lab, operators_state: Path, *, not_ours: frozenset[Row]) -> Evid
         for job in place.glob("**/drctl/jobs/*/claim"):
             name = RUN.match(job.parent.name)
             assert name, f"a job of another name: {job.parent.name}"
-            claimed[name["step"]] += 1
+            step = unquote(name["step"])
+            claimed[step] += 1
             owner = job.read_text().split()[3]
             code = job.with_name(f"rc.{owner}")
-            succeeded[name["step"]] += code.exists() and code.read_text().strip() == "000"
+            succeeded[step] += code.exists() and code.read_text().strip() == "000"
     logs = lab.settings.disk(STANDBY, "/var/log/postgresql")
     log = "".join(p.read_text(errors="replace") for p in sorted(logs.glob("postgresql*.log")))
     starts = (logs / "start.log").read_text(errors="replace").count("redirecting log output")

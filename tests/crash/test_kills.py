@@ -42,10 +42,10 @@ def test_killed_it_goes_on_and_nothing_is_done_twice(bench: Bench, number: int) 
 
 def test_the_judge_can_say_no() -> None:
     """The evidence of a doubled promotion, made by hand, is seen as one."""
-    once = Counter({"promote": 1, "full-backup": 1})
+    once = Counter({"promote": 1, "protect/full-backup": 1})
     good = Evidence(once, once, 1, 2, 1, 1, 1, 0, False)
     assert not good.against(good)
-    twice = Counter({"promote": 2, "full-backup": 2})
+    twice = Counter({"promote": 2, "protect/full-backup": 2})
     bad = Evidence(twice, twice, 2, 3, 2, 2, 2, 1, True)
     assert len(bad.against(good)) == 3 + 7
     assert good.against(bad) == ()

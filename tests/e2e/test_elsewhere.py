@@ -25,7 +25,7 @@ def test_an_abort_from_another_terminal_ends_the_job_on_its_host(fresh_lab: Lab,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
         with watching:
-            until(running, started("full-backup"))
+            until(running, started("protect/full-backup"))
             asked = operator.types("abort", run, "--reason", "the data centre is back")
             assert f"asked the run {run} to abort" in asked.stderr
             ended = until(running, lambda e: e["body"]["type"] == "run_ended")
@@ -38,7 +38,7 @@ def test_an_abort_from_another_terminal_ends_the_job_on_its_host(fresh_lab: Lab,
     assert watching.returncode == 8
     left = fresh_lab.ssh("cloudprox", ["pgrep", "-f", "type=full"])
     assert left.stdout.strip() == "", left.stdout
-    assert "may have changed something: full-backup" in " ".join(operator.types("report").stdout.split())
+    assert "may have changed something: protect/full-backup" in " ".join(operator.types("report").stdout.split())
     # always ran: the report says who writes.
     assert "who-writes" in operator.types("report").stdout
 

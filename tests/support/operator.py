@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from drctl.lab import Lab
+from drctl.lab.commands import wait_until
 
 ROOT = Path(__file__).parents[2]
 SERVICE = "taskflow-demo"
@@ -40,11 +41,21 @@ class Operator:
     def failover(self, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
         return self.types("failover", SERVICE, "-i", str(self.inventory), "--yes", *words, code=code)
 
-    def begins(self, *words: str) -> subprocess.Popen[str]:
-        """The failover as a process that can be killed."""
+    def restore(self, *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        return self.types("restore", SERVICE, "-i", str(self.inventory), "--yes", *words, code=code)
+
+    def begins(self, *words: str, verb: str = "failover") -> subprocess.Popen[str]:
+        """A recovery as a process that can be killed."""
         return subprocess.Popen(
-            self.words("failover", SERVICE, "-i", str(self.inventory), "--yes", "--json", *words), cwd=ROOT, text=True,
+            self.words(verb, SERVICE, "-i", str(self.inventory), "--yes", "--json", *words), cwd=ROOT, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+
+    def resumes(self, *words: str) -> subprocess.Popen[str]:
+        """The run that was left goes on, as a process that can be killed."""
+        return subprocess.Popen(
+            self.words("resume", "--no-input", "--json", *words), cwd=ROOT, text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
     def report(self) -> dict[str, object]:
@@ -82,3 +93,22 @@ def lose_the_primary_with_a_lagging_standby(lab: Lab, *, seconds: float) -> None
     lab.load(seconds=seconds, rate=10)
     lab.power_off("xneelo-jnb")
     lab.heal_all()
+
+
+def wreck_both_sites(lab: Lab) -> None:
+    """The primary loses its power, half of the standby's data directory is gone; the newest WAL is in the archive."""
+    lab.wait_backup()
+    lab.load(seconds=1, rate=20)
+    last = lab.psql("xneelo-jnb", "select pg_walfile_name(pg_switch_wal())").strip()
+    newest = "select last_archived_wal from pg_stat_archiver"
+    assert wait_until(lambda: lab.psql("xneelo-jnb", newest).strip() >= last, within=60, every=0.2)
+    lab.power_off("xneelo-jnb")
+    wreck(lab, "azure-san")
+
+
+def wreck(lab: Lab, host: str) -> None:
+    """PostgreSQL dies and half of its data directory is gone."""
+    lab.ssh(
+        host,
+        ["sudo", "sh", "-c", "'pkill -9 -u postgres postgres; cd /var/lib/postgresql/15/main; rm -rf base global'"],
+    )
