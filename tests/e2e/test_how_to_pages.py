@@ -55,7 +55,7 @@ def test_a_failover_the_way_home_and_a_planned_move_there_and_back(
     assert roles(lab) == {"xneelo-jnb": "primary", "azure-san": "standby"}
     status = lab.status()
     assert {host.name: host.size for host in status.hosts}["azure-san"] == "micro"
-    assert status.target == lab.settings.address("xneelo-jnb")
+    assert status.application_database == lab.settings.address("xneelo-jnb")
     # Clients wrote through both planned moves: of what they were told is safe, every row is there.
     compared = lab.acknowledged()
     assert compared.acknowledged > 0
