@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 from drctl.adapters import job as jobs
+from drctl.adapters.hold import Hold, hold_name
 from drctl.adapters.local import LocalTransport
 from drctl.adapters.payload import PayloadError, script_text
 from drctl.adapters.secrets import SecretError, SecretResolver
-from drctl.adapters.transport import Transport
+from drctl.adapters.transport import NotSent, Transport
 from drctl.engine.ports import CommandResult, Ending, JobName, OutputSink, ShellCommand
 from drctl.model.plan import Endpoint
 
@@ -39,11 +42,20 @@ class Commands:
 
     ``secrets`` resolves the references in commands, each time that one is sent. ``local`` and ``connect`` are the
     ways to this machine and to the hosts. Nothing is raised for a command that could not be sent: that a secret is
-    not there, or a value cannot be sent, is REFUSED, as nothing was run.
+    not there, or a value cannot be sent, is REFUSED, as nothing was run. ``hold`` is for whom the service is claimed
+    on the hosts where jobs are started.
     """
 
-    def __init__(self, secrets: SecretResolver, *, local: Transport | None = None, connect: Connect = over_ssh) -> None:
+    def __init__(
+        self,
+        secrets: SecretResolver,
+        *,
+        local: Transport | None = None,
+        connect: Connect = over_ssh,
+        hold: Hold | None = None,
+    ) -> None:
         self._secrets = secrets
+        self._hold = hold
         self._local = local or LocalTransport()
         self._connect = connect
         self._lock = threading.Lock()
@@ -73,10 +85,34 @@ class Commands:
             script = self._script(command)
         except (SecretError, PayloadError) as error:
             return _not_sent(error)
-        directory = jobs.job_directory(name, endpoint.host if endpoint else "")
-        return jobs.job(
-            self._transport(endpoint), command, script, directory=directory, timeout_s=timeout_s, output=output
-        )
+        transport = self._transport(endpoint)
+        hold = replace(self._hold, host=endpoint.host) if self._hold and endpoint else None
+
+        def start() -> CommandResult:
+            return jobs.job(
+                transport,
+                command,
+                script,
+                directory=jobs.job_directory(name, endpoint.host if endpoint else ""),
+                timeout_s=timeout_s,
+                output=output,
+                hold=hold,
+            )
+
+        result = start()
+        if hold is None or not result.held_by or not hold.ours(result.held_by):
+            return result
+        with suppress(NotSent):
+            jobs.release(transport, name=hold.name, run_id=result.held_by, become=command.become)
+        return start()
+
+    def release(self, endpoint: Endpoint, *, service: str, run_id: str, become: str | None) -> tuple[str, ...]:
+        """Let a service go on a host; see ``jobs.release``. A host that cannot be asked is ``unknown``, with why."""
+        name = hold_name(service, endpoint.host)
+        try:
+            return jobs.release(self._transport(endpoint), name=name, run_id=run_id, become=become)
+        except NotSent as error:
+            return "unknown", str(error)
 
     def kill(self, endpoint: Endpoint | None, *, name: JobName, become: str | None) -> CommandResult:
         """See ``CommandRunner.kill``. A job that was never started cannot be started by that name any more."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Literal
-from urllib.parse import quote
 
 from drctl.adapters.envelope import Envelope, Verdict
-from drctl.adapters.payload import encode, script_digest, shell_quote
+from drctl.adapters.hold import Hold, held
+from drctl.adapters.payload import encode, file_name, script_digest, shell_quote
 from drctl.adapters.transport import Exchanged, Limit, NotSent, Refused, Transport, Unreachable
 from drctl.engine.ports import CommandResult, Ending, JobName, OutputSink, ShellCommand
 
@@ -23,6 +23,8 @@ KILL_GRACE_S = 5
 """Between TERM and KILL, in seconds."""
 KILL_TIMEOUT_S = KILL_GRACE_S + 15.0
 """For all of the ending of a job on a host that answers, in seconds."""
+RELEASE_TIMEOUT_S = 10.0
+"""For letting a service go on a host that answers, in seconds."""
 
 _WHY_GONE = {"never": "it was never started", "rebooted": "the host has been started anew since"}
 
@@ -46,8 +48,7 @@ def job_directory(name: JobName, host: str) -> str:
     The host's own name is part of it: two names in an inventory may lead to one machine, or two machines share a
     home directory, and a job of one must not be taken for the job of the other.
     """
-    full = f"{name}@{host}" if host else str(name)
-    return quote(full, safe="@:+,=").lstrip(".") or "job"
+    return file_name(f"{name}@{host}" if host else str(name)) or "job"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,15 +99,20 @@ def job(
     directory: str,
     timeout_s: float,
     output: OutputSink,
+    hold: Hold | None = None,
 ) -> CommandResult:
     """Start the durable job of that directory, or attach to it; its output comes from the beginning either way.
 
-    ``timeout_s`` counts from now, also for a job that was started long ago.
+    ``timeout_s`` counts from now, also for a job that was started long ago. Nothing is started where another run than
+    the one in ``hold`` may change the service.
     """
     token = secrets.token_hex(16)
     envelope = Envelope(token, output, last_line=True)
-    work = f'drctl_work "$@" {time.time():.0f} {script_digest(command)} {shell_quote(script)} whole\n'
-    call = f"job {shell_quote(directory)} {token} 0 0 {shell_quote(_part('worker.sh') + work)}"
+    facts = f"{time.time():.0f} {script_digest(command)} {shell_quote(script)}"
+    claim = " ".join(shell_quote(word) for word in (hold.words if hold else ("", "", "")))
+    worker = _part("worker.sh") + (_part("hold.sh") if hold else "")
+    feed = f'{worker}drctl_work "$@" {facts} {claim} whole\n'
+    call = f"job {shell_quote(directory)} {token} 0 0 {shell_quote(feed)}"
     killed: list[Killed] = []
 
     def overdue() -> None:
@@ -128,6 +134,8 @@ def job(
         if never.ending is Ending.LOST:
             return replace(never, detail=f"{never.detail}; whether the job was started is not known")
         return never
+    if hold is not None and envelope.first[:1] == ("held",):
+        return held(hold, envelope.first[1:], transport.label, duration_s)
     if envelope.first[:1] == ("refused",):
         detail = f"{transport.label} cannot hold the job: {' '.join(envelope.first[1:])}; nothing was run"
         return CommandResult(ending=Ending.REFUSED, detail=detail, duration_s=duration_s)
@@ -154,6 +162,23 @@ def kill(transport: Transport, *, directory: str, become: str | None) -> Command
     except Refused as error:
         ending, detail = Ending.REFUSED, str(error)
     return CommandResult(ending=ending, exit_code=exit_code, detail=detail, duration_s=time.monotonic() - began)
+
+
+def release(transport: Transport, *, name: str, run_id: str, become: str | None) -> tuple[str, ...]:
+    """Let a service go on a host when it is that run that holds it.
+
+    ``free``, or ``released`` or ``held`` with the run, the epoch and the operator; ``unknown`` with why when the host
+    did not answer.
+
+    Raises:
+        NotSent: no connection, or nobody who lets us in.
+    """
+    token = secrets.token_hex(16)
+    envelope = Envelope(token, None, last_line=False)
+    limit = Limit(timeout_s=RELEASE_TIMEOUT_S, overdue=lambda: None, linger_s=0.0)
+    call = f"release {shell_quote(name)} {shell_quote(run_id)} {token}"
+    sent = _send_raw(transport, call, become, envelope, limit, more="hold.sh")
+    return envelope.first or ("unknown", sent.detail or envelope.noise() or f"no answer from {transport.label}")
 
 
 def _kill_call(directory: str, reason: Literal["timeout", "kill"]) -> str:
@@ -192,8 +217,10 @@ def _send(
         return CommandResult(ending=Ending.REFUSED, detail=str(error))
 
 
-def _send_raw(transport: Transport, call: str, become: str | None, envelope: Envelope, limit: Limit) -> Exchanged:
-    text = encode(f"{_part('job.sh')}\ndrctl {call} whole\n")
+def _send_raw(
+    transport: Transport, call: str, become: str | None, envelope: Envelope, limit: Limit, *, more: str = ""
+) -> Exchanged:
+    text = encode(f"{_part('job.sh')}{_part(more) if more else ''}\ndrctl {call} whole\n")
     return transport.exchange(text, become=become, take=envelope.take, limit=limit)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from drctl.engine.ports import ShellCommand
 
@@ -18,6 +19,11 @@ class PayloadError(ValueError):
 def shell_quote(value: str) -> str:
     """``value`` as one word of any POSIX shell; unlike ``shlex.quote`` always with quotes."""
     return "'" + value.replace("'", "'\\''") + "'"
+
+
+def file_name(words: str) -> str:
+    """``words`` as the name of one file, neither hidden nor a path; empty when nothing is left of them."""
+    return quote(words, safe="@:+,=").lstrip(".")
 
 
 def script_text(command: ShellCommand, secrets: Mapping[str, str]) -> str:

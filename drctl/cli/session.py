@@ -7,11 +7,14 @@ import sys
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from queue import SimpleQueue
 
 from drctl.adapters.clock import SystemClock
 from drctl.adapters.commands import Commands
 from drctl.adapters.heads import HeadPublisher
+from drctl.adapters.hold import Hold
+from drctl.adapters.journal import JournalFile
 from drctl.adapters.local import LocalTransport, clean_environment
 from drctl.adapters.lock import run_lock, service_lock
 from drctl.adapters.network import OperatorNetwork
@@ -20,6 +23,7 @@ from drctl.adapters.redact import Redactor
 from drctl.adapters.secrets import SecretResolver
 from drctl.adapters.ssh.ways import SshRoutes
 from drctl.adapters.transfer import HostFiles
+from drctl.cli.holds import released
 from drctl.cli.requests import DecidedElsewhere, Requests
 from drctl.cli.settings import Settings, controller, operator, pairs
 from drctl.cli.signals import Signals
@@ -193,7 +197,8 @@ def _conduct(
         stack.callback(journal.close)
         # A step that asks drctl itself finds the state that this one has.
         environment = clean_environment(os.environ) | {"DRCTL_STATE_DIR": str(settings.state_dir)}
-        commands = Commands(SecretResolver(redactor), local=LocalTransport(environment=environment))
+        hold = Hold(service=plan.service, run_id=run_id, who=operator(), ours=partial(_is_ours, journal, plan.service))
+        commands = Commands(SecretResolver(redactor), local=LocalTransport(environment=environment), hold=hold)
         stack.callback(commands.close)
         screen = choose(
             stdout=sys.stdout,
@@ -230,7 +235,14 @@ def _conduct(
         signals.conductor, signals.leaving = conductor, screen.leaving
         stack.enter_context(signals.installed())
         _begin(screen, stack, conductor)
-        return int(exit_code(conductor.conduct(*bodies)))
+        state = conductor.conduct(*bodies)
+        for left in released(commands, state):
+            sys.stderr.write(f"{left}\n")
+        return int(exit_code(state))
+
+
+def _is_ours(journal: JournalFile, service: str, run_id: str) -> bool:
+    return any(head.run_id == run_id and head.service == service for head in journal.heads())
 
 
 def _say_unpublished(heads: HeadPublisher) -> None:

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from drctl.engine import deadline
 from drctl.engine.decisions import Ask, Attempt, Decision, End, Finish, Later, Skip
-from drctl.engine.state import RunState, Target, TargetState, targets_of, tolerated
+from drctl.engine.state import NOT_SENT, RunState, Target, TargetState, targets_of, tolerated
 from drctl.engine.values import fill, number_of
 from drctl.model.events import Act, Ended, Outcome, PersonAsked, Question
 from drctl.model.plan import STRICTEST_FIRST, Approval, Manual, Mode, OnFailure, Round, Section, Shell, Stage, Step
@@ -35,7 +35,7 @@ def decide(state: RunState, now: datetime) -> tuple[Decision, ...]:
 
 
 def _preconditions(state: RunState, now: datetime) -> tuple[Decision, ...]:
-    if state.abort or state.given_up:
+    if _breaks_off(state):
         return (_BUSY,) if state.in_flight else ()
     if state.fallen_back:
         return ()
@@ -52,8 +52,13 @@ def _preconditions(state: RunState, now: datetime) -> tuple[Decision, ...]:
     return _after_failure(state, said_no[0], others=said_no[1:])
 
 
+def _breaks_off(state: RunState) -> bool:
+    """Whether only ``always`` is left. Where another run holds the service, no retry and no other way is for us."""
+    return bool(state.abort) or state.given_up or state.held_up
+
+
 def _steps(state: RunState, now: datetime) -> tuple[Decision, ...]:
-    if state.abort or state.given_up:
+    if _breaks_off(state):
         return (_BUSY,) if state.in_flight else ()
     if state.rolling_back:
         return (_BUSY,) if state.in_flight else _rollback(state, now)
@@ -103,6 +108,8 @@ def _rollback(state: RunState, now: datetime) -> tuple[Decision, ...]:
 
 
 def _always(state: RunState, now: datetime) -> tuple[Decision, ...]:
+    if state.held_up and not _touched(state):
+        return ()  # what there is to clean up is the other run's
     return _section(state, Section.ALWAYS, now, go_on_after_failure=True)
 
 
@@ -116,6 +123,14 @@ def _finish(state: RunState) -> Finish:
         why = ", ".join(broken) or "it was rolled back"
         return Finish(ended=Ended.FAILED, why=why)
     return Finish(ended=Ended.DONE)
+
+
+def _touched(state: RunState) -> bool:
+    """Whether anything that changes something was sent."""
+    return any(
+        known.attempts > 0 and known.reason not in NOT_SENT and not state.the_plan.step(target.step).read_only
+        for target, known in state.targets.items()
+    )
 
 
 def failed(state: RunState, step: Step) -> bool:

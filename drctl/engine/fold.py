@@ -199,7 +199,7 @@ def _may_retry(step: Step, body: ev.AttemptFinished) -> bool:
     """
     if body.reason is Reason.CAPTURE and not step.read_only:
         return False
-    return body.reason not in (Reason.REFUSED, Reason.DECLINED, Reason.NOBODY, Reason.ABORTED)
+    return body.reason not in (Reason.REFUSED, Reason.HELD, Reason.DECLINED, Reason.NOBODY, Reason.ABORTED)
 
 
 def _over(state: RunState, step: Step, target: Target, known: TargetState, at: datetime) -> RunState:

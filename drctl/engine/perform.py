@@ -68,6 +68,7 @@ class _End:
 _BY_ENDING: dict[Ending, tuple[Outcome, Reason]] = {
     Ending.UNREACHABLE: (Outcome.FAILED, Reason.UNREACHABLE),
     Ending.REFUSED: (Outcome.FAILED, Reason.REFUSED),
+    Ending.HELD: (Outcome.FAILED, Reason.HELD),
     Ending.TIMED_OUT: (Outcome.FAILED, Reason.TIMED_OUT),
     Ending.LOST: (Outcome.IN_DOUBT, Reason.LOST),
     Ending.REBOOTED: (Outcome.IN_DOUBT, Reason.REBOOTED),

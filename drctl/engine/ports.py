@@ -1,6 +1,6 @@
 """The outside world as the engine sees it. The adapters stand behind these; tests put fakes here.
 
-A shell command can end in six ways, and only one of them has an exit code. The difference between them is the
+A shell command can end in seven ways, and only one of them has an exit code. The difference between them is the
 heart of drctl (design, law 3): "unreachable" means that nothing was sent, "lost" that we do not know.
 """
 
@@ -26,6 +26,7 @@ class Ending(StrEnum):
     FINISHED = "finished"  # it has an exit code
     UNREACHABLE = "unreachable"  # no connection: nothing was sent
     REFUSED = "refused"  # host key, authentication or sudo said no: nothing was run
+    HELD = "held"  # another run may change the service on that host: nothing was run
     LOST = "lost"  # it was sent, and what became of it is not known
     TIMED_OUT = "timed_out"  # it ran too long; its process group was killed, and that was confirmed
     REBOOTED = "rebooted"  # the job's host started anew (boot id differs) before the job left an exit code
@@ -66,6 +67,7 @@ class CommandResult:
     exit_code: int | None = None
     detail: str = ""
     attached: bool = False  # the job had been started before, by us or by another
+    held_by: str = ""  # the run that holds the service there
     duration_s: float = 0.0  # monotonic, as seen from here
 
 

@@ -167,6 +167,11 @@ class RunState:
                 return worst
         return Outcome.SKIPPED
 
+    @property
+    def held_up(self) -> bool:
+        """Whether another run holds the service on a host that was to be changed."""
+        return any(s.outcome is Outcome.FAILED and s.reason is Reason.HELD for s in self.targets.values())
+
     def proved(self, fact: str) -> bool:
         """Whether a step that proves the fact succeeded, or a person vouched for it."""
         if any(o.fact == fact for o in self.overrides):
@@ -196,6 +201,9 @@ class RunState:
 
 _NEW = TargetState()
 
+NOT_SENT = (Reason.UNREACHABLE, Reason.REFUSED, Reason.HELD)
+"""Why a step failed of which nothing was run."""
+
 
 def targets_of(step: Step) -> tuple[Target, ...]:
     """The step on each of its hosts, or once on the operator's machine."""
@@ -204,6 +212,8 @@ def targets_of(step: Step) -> tuple[Target, ...]:
 
 def tolerated(step: Step, target: TargetState) -> bool:
     """Whether the runbook goes on in spite of this failure."""
+    if target.reason is Reason.HELD:
+        return False
     if step.on_failure in (OnFailure.CONTINUE, OnFailure.NEXT):
         return True
     return target.reason is Reason.UNREACHABLE and step.on_unreachable is OnUnreachable.CONTINUE

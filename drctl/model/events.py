@@ -39,6 +39,7 @@ class Reason(StrEnum):
     EXIT_CODE = "exit_code"
     UNREACHABLE = "unreachable"
     REFUSED = "refused"
+    HELD = "held"  # another run may change the service on that host
     TIMED_OUT = "timed_out"
     LOST = "lost"
     REBOOTED = "rebooted"

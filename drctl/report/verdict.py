@@ -9,7 +9,7 @@ from datetime import datetime
 from drctl.engine import deadline, objectives
 from drctl.engine.decide import failed
 from drctl.engine.objectives import Reading, Verdict
-from drctl.engine.state import RunState, targets_of
+from drctl.engine.state import NOT_SENT, RunState, targets_of
 from drctl.engine.values import fill
 from drctl.errors import ExitCode
 from drctl.model.events import Ended, Outcome, Question, Reason
@@ -80,7 +80,7 @@ def exit_code(state: RunState, now: datetime | None = None) -> ExitCode:
             late = at is not None and missed(state, at)
             return ExitCode.OBJECTIVE_MISSED if late else ExitCode.DONE
         case Ended.FAILED:
-            return ExitCode.STEP_FAILED
+            return ExitCode.LOCKED if state.held_up else ExitCode.STEP_FAILED
         case Ended.NO_GO:
             return ExitCode.NO_GO
         case Ended.ABORTED:
@@ -204,7 +204,7 @@ def _half_done(state: RunState, step: Step) -> bool:
     if step.read_only or isinstance(step.action, Approval | Wait):
         return False
     known = [state.target(t) for t in targets_of(step)]
-    sent = [k for k in known if k.attempts > 0 and k.reason not in (Reason.UNREACHABLE, Reason.REFUSED)]
+    sent = [k for k in known if k.attempts > 0 and k.reason not in NOT_SENT]
     return any(k.outcome is Outcome.FAILED for k in sent)
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from drctl.adapters.commands import Commands
+from drctl.adapters.hold import Hold
 from drctl.adapters.redact import Redactor
 from drctl.adapters.secrets import SecretResolver
 from tests.contract.sshd import Sshd, wait_until
@@ -37,7 +38,8 @@ def server(directory: Path, *, through: str = "") -> Iterator[Sshd]:
 
 
 def commands() -> Commands:
-    return Commands(SecretResolver(Redactor(), environ={}))
+    hold = Hold(service="bench", run_id="bench", who="bench")
+    return Commands(SecretResolver(Redactor(), environ={}), hold=hold)
 
 
 class Master:

@@ -51,7 +51,7 @@ def test_a_target_with_no_room_for_the_jobs_files_runs_nothing(lab: Lab, tmp_pat
     day = Day.on(Machine.in_lab(lab, "cloudprox", "no-room"), tmp_path)
     day.runbook(BOOK)
     host = lab.host("cloudprox")
-    host.execute(["install", "-d", "-o", "drctl", JOBS])
+    host.execute(["install", "-d", "-o", "drctl", *(str(place) for place in (*list(Path(JOBS).parents)[2::-1], JOBS))])
     host.execute(["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "none", JOBS])
     try:
         host.execute(["sh", "-c", f"head -c 1000000 /dev/zero >{JOBS}/fill"], check=False)

@@ -178,7 +178,7 @@ class FakeHosts:
         if str(name) not in self.claimed:
             result = self.scripts[command.script](name.attempt) if command.script in self.scripts else exits(0)
             plain = result[0] if isinstance(result, tuple) else result
-            if plain.ending in (Ending.UNREACHABLE, Ending.REFUSED):
+            if plain.ending in (Ending.UNREACHABLE, Ending.REFUSED, Ending.HELD):
                 return plain
             self.claimed[str(name)] = result
             self.effects[command.script] += 1

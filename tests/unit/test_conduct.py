@@ -8,7 +8,7 @@ from drctl.engine.fold import fold_all
 from drctl.engine.objectives import Verdict, rpo, rto
 from drctl.engine.ports import Answer, Ending, NetworkAnswer
 from drctl.engine.state import Target
-from drctl.errors import DrctlError
+from drctl.errors import DrctlError, ExitCode
 from drctl.model.events import (
     AttemptFinished,
     AttemptStarted,
@@ -37,6 +37,7 @@ from drctl.model.plan import (
     Verify,
     Wait,
 )
+from drctl.report.verdict import exit_code, truths
 from tests.support.world import (
     ABORT,
     CONTINUE,
@@ -480,3 +481,27 @@ def test_being_stuck_is_a_bug_that_is_said_and_not_a_loop() -> None:
     with pytest.raises(DrctlError, match="does not know how to go on"):
         conductor.conduct()
     assert endpoint("x").country == "ZA"
+
+
+def test_where_another_run_holds_the_service_nothing_more_is_tried_and_there_is_nothing_to_tidy_up() -> None:
+    """No retry, no other way, no going on in spite of it, and no clean-up of what is the other run's."""
+    hosts = FakeHosts(scripts={"change": lambda _: ends(Ending.HELD, "held by the run X; nothing was run")})
+    fallback = Stage(section=Section.FALLBACK, steps=(step("restore"),))
+    stages = [Stage(section=Section.STEPS, steps=(s,)) for s in (
+        step("change", on_failure=CONTINUE, retry=Retry(attempts=5, delay_s=1)), step("later"),
+    )]  # fmt: skip
+    always = Stage(section=Section.ALWAYS, steps=(step("tidy"),))
+    state = Bench(plan_of_stages(*stages, fallback, always), hosts=hosts).run()
+    assert (state.ended, exit_code(state)) == (Ended.FAILED, ExitCode.LOCKED)
+    assert [c.script for c in hosts.commands] == ["change"]
+    assert "nothing was changed" in truths(state)
+
+
+def test_what_a_run_changed_before_it_was_held_up_is_tidied_up() -> None:
+    hosts = FakeHosts(scripts={"second": lambda _: ends(Ending.HELD, "held")})
+    bench = Bench(
+        plan(step("first", host="primary"), step("second"), step("third"), always=[step("tidy")]), hosts=hosts
+    )
+    state = bench.run()
+    assert exit_code(state) is ExitCode.LOCKED
+    assert [c.script for c in hosts.commands] == ["first", "second", "tidy"]

@@ -26,10 +26,7 @@ exec 3>&2 2>/dev/null
 # /var/tmp, which outlives a reboot too; a directory there that is not ours is never used.
 drctl_place() {
     umask 077
-    case ${XDG_STATE_HOME:-} in
-        /*) jobs=$XDG_STATE_HOME/drctl/jobs ;;
-        *) jobs=${HOME:-/nonexistent}/.local/state/drctl/jobs ;;
-    esac
+    drctl_home
     if ! drctl_jobs; then
         jobs=/var/tmp/drctl-$(id -u)
         mkdir "$jobs" 2>/dev/null
@@ -42,6 +39,22 @@ drctl_place() {
         drctl_jobs || { why="cannot make $jobs"; return 1; }
     fi
     job=$jobs/$1
+}
+
+drctl_home() {
+    case ${XDG_STATE_HOME:-} in
+        /*) jobs=$XDG_STATE_HOME/drctl/jobs ;;
+        *) jobs=${HOME:-/nonexistent}/.local/state/drctl/jobs ;;
+    esac
+}
+
+# drctl_there: sets jobs to the directory of all jobs, where there is one.
+drctl_there() {
+    drctl_home
+    [ ! -d "$jobs" ] || [ ! -w "$jobs" ] || return 0
+    jobs=/var/tmp/drctl-$(id -u)/jobs
+    # shellcheck disable=SC3067 # as above
+    [ -d "$jobs" ] && [ ! -L "${jobs%/*}" ] && [ -O "$jobs" ]
 }
 
 # drctl_jobs: makes the directory of all jobs. The mark beside it comes last: it says that a power cut leaves it there.
@@ -222,6 +235,7 @@ drctl_follow() {
     read -r verdict
     case $verdict in
         started | attached) ;;
+        "held "*) drctl_say "$verdict"; return ;;
         *) drctl_say refused "$verdict"; return ;;
     esac
     boot=''; pid=0; start=0; owner=''

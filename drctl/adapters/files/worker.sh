@@ -4,11 +4,11 @@
 #
 # Sent through a pipe to "setsid sh -s -- JOB TOKEN", with a call of drctl_work as the last line. It has no terminal
 # and no connection that could end it. Its standard output takes a few words back, and whoever reads them may be gone:
-# started or attached, slow when the script has had its moment, and over.
+# started, attached or held (by another run: see hold.sh), slow when the script has had its moment, and over.
 
-# drctl_work JOB TOKEN BEGAN SHA256 SCRIPT whole
+# drctl_work JOB TOKEN BEGAN SHA256 SCRIPT HOLD RUN WHO whole
 drctl_work() {
-    [ "$6" = whole ] || return 1
+    [ "$9" = whole ] || return 1
     job=$1
     token=$2
     umask 077
@@ -22,6 +22,11 @@ drctl_work() {
     drctl_start "$stat"
     [ -p "$job/alive.$token" ] || { echo "cannot make $job"; return 1; }
     exec 9<>"$job/alive.$token"
+    if [ -n "$6" ] && ! drctl_hold "${job%/*/*}/services/$6" "$7 $3 $8"; then
+        rm -f "$job/alive.$token"
+        rmdir "$job" 2>/dev/null
+        return 1
+    fi
     # The exit code's file gets its block now: a full disk must not cost us the outcome.
     # ("true >>" and not ": >>", which would end the shell when it fails.)
     if ! {
