@@ -55,7 +55,8 @@ class Envelope:
     def end(self) -> Verdict | None:
         """Nothing more comes: give out what was kept back, and say what the last line was, if there was one."""
         held = self._buffers["stdout"]
-        if self._begun["stdout"] and self._verdict_length and len(held) == self._verdict_length:
+        whole = len(held) == self._verdict_length and held.endswith(b"\n")
+        if self._begun["stdout"] and self._verdict_length and whole:
             words = held[len(self._token) :].decode("ascii", "replace").split()
             if len(words) == 3 and words[1].isdecimal():
                 return Verdict(state=words[0], code=int(words[1]), reason=words[2])
