@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
 from drctl.adapters import job as jobs
 from drctl.adapters.hold import Hold, hold_name
+from drctl.adapters.left import Left, left, prune
 from drctl.adapters.local import LocalTransport
 from drctl.adapters.payload import PayloadError, script_text
 from drctl.adapters.secrets import SecretError, SecretResolver
@@ -118,6 +119,14 @@ class Commands:
         """See ``CommandRunner.kill``. A job that was never started cannot be started by that name any more."""
         directory = jobs.job_directory(name, endpoint.host if endpoint else "")
         return jobs.kill(self._transport(endpoint), directory=directory, become=become)
+
+    def left(self, endpoint: Endpoint | None, *, become: str | None) -> Left:
+        """What is left of runs on a host, for one of its users."""
+        return left(self._transport(endpoint), become=become)
+
+    def prune(self, endpoint: Endpoint | None, names: Sequence[str], *, become: str | None) -> int:
+        """Remove jobs by their directories' names; how many. What runs or is held there stays."""
+        return prune(self._transport(endpoint), names, become=become)
 
     def close(self) -> None:
         """Let the connections go. Running jobs go on."""

@@ -181,6 +181,26 @@ def release(transport: Transport, *, name: str, run_id: str, become: str | None)
     return envelope.first or ("unknown", sent.detail or envelope.noise() or f"no answer from {transport.label}")
 
 
+def ask(
+    transport: Transport, call: str, *, become: str | None, output: OutputSink, timeout_s: float
+) -> tuple[str, ...]:
+    """One question of ``files/left.sh``, its answer's first words, and the rest of it to ``output``.
+
+    ``unknown`` with why when the host did not answer in time.
+
+    Raises:
+        NotSent: no connection, or nobody who lets us in.
+    """
+    token = secrets.token_hex(16)
+    envelope = Envelope(token, output, last_line=False)
+    limit = Limit(timeout_s=timeout_s, overdue=lambda: None, linger_s=0.0)
+    sent = _send_raw(transport, call.replace("{token}", token), become, envelope, limit, more="left.sh")
+    envelope.end()
+    if sent.status is None or envelope.first is None:
+        return ("unknown", sent.detail or envelope.noise() or f"no answer from {transport.label}")
+    return envelope.first
+
+
 def _kill_call(directory: str, reason: Literal["timeout", "kill"]) -> str:
     return f"kill {shell_quote(directory)} {{token}} {reason} {KILL_GRACE_S}"
 

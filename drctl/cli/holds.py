@@ -114,8 +114,8 @@ def release(
             state="this command changed nothing",
             hint=f"drctl watch {run}; to end it: drctl abort {run}",
         )
-    endpoints = _endpoints(inventory, service)
-    places = [(endpoint, name) for endpoint in endpoints for name in (user or (None, *_users()))]
+    users = user or (None, *users_of_runbooks())
+    places = [(endpoint, name) for endpoint in endpoints_of(inventory, service) for name in users]
     with (
         closing(Commands(SecretResolver(Redactor()))) as commands,
         ThreadPoolExecutor(max_workers=16) as pool,
@@ -152,8 +152,8 @@ def _ask(commands: Commands, endpoint: Endpoint, service: str, run_id: str, user
     return Answer(host=endpoint.host, user=user or "", state=state, run=words[0] if known and words else "", what=what)
 
 
-def _endpoints(inventory: Path | None, service: str) -> list[Endpoint]:
-    """The hosts of the service.
+def endpoints_of(inventory: Path | None, service: str) -> list[Endpoint]:
+    """The hosts of the service; of all of them without one.
 
     Raises:
         UsageError: when the inventory cannot be read, or has no such service.
@@ -169,16 +169,17 @@ def _endpoints(inventory: Path | None, service: str) -> list[Endpoint]:
     if document is None:
         raise UsageError(f"{path} cannot be read", state="nothing was connected to", hint=f"drctl validate {path}")
     services = document.value.services
-    if service not in services:
+    if service and service not in services:
         raise UsageError(
             f"{path} has no service {service}{did_you_mean(service, services)}", state="nothing was connected to"
         )
     words = HostWords(inventory=document.value, service=service, ssh_config=ssh_config_of(document))
-    names = dict.fromkeys(host for role in services[service].roles for host in services[service].hosts_of(role))
+    mine = [services[service]] if service else list(services.values())
+    names = dict.fromkeys(host for one in mine for role in one.roles for host in one.hosts_of(role))
     return [words.endpoint(name, ()) for name in names]
 
 
-def _users() -> tuple[str, ...]:
+def users_of_runbooks() -> tuple[str, ...]:
     """The users that the runbooks here become."""
     from drctl.read.documents import read_runbook
     from drctl.read.find import RUNBOOKS, documents_in

@@ -16,7 +16,7 @@ from drctl.engine.ports import ShellCommand
 FILES = resources.files("drctl.adapters") / "files"
 
 
-@pytest.mark.parametrize("name", ["job.sh", "worker.sh", "hold.sh"])
+@pytest.mark.parametrize("name", ["job.sh", "worker.sh", "hold.sh", "left.sh"])
 def test_shellcheck_finds_nothing(name: str) -> None:
     shellcheck = shutil.which("shellcheck", path=str(Path(sys.executable).parent)) or shutil.which("shellcheck")
     if shellcheck is None:
