@@ -82,11 +82,19 @@ def _this_machine(settings: Settings) -> Iterator[Finding]:
         yield Finding("journal", True, str(settings.state_dir / "journal.db"))
     except DrctlError as error:
         yield Finding("journal", False, error.message, error.hint)
-    from drctl.lab.prerequisites import missing_prerequisites
+    yield Finding("lab (optional)", True, _lab_here(settings))
 
-    missing = missing_prerequisites(settings.state_dir)
-    what = "all there" if not missing else "missing: " + ", ".join(m.what for m in missing)
-    yield Finding("lab (optional)", True, what)
+
+def _lab_here(settings: Settings) -> str:
+    from drctl.lab import tiers
+    from drctl.lab.prerequisites import missing_of_loopback, missing_prerequisites
+
+    missing = ", ".join(item.what for item in missing_prerequisites(settings.state_dir))
+    if not missing:
+        return f"tier {tiers.tier()}: all there"
+    if not missing_of_loopback():
+        return f"tier {tiers.LOOPBACK}: all there; for the tier {tiers.tier()} is missing: {missing}"
+    return f"missing: {missing}"
 
 
 def _documents(inventory: Path | None) -> Iterator[Finding]:
@@ -137,6 +145,8 @@ def _host(commands: Commands, endpoint: Endpoint) -> Finding:
 
     kept: list[bytes] = []
     clock = SystemClock()
+    # The connection first: the time that it takes to be made is no offset of a clock.
+    commands.probe(endpoint, ShellCommand(script=":"), timeout_s=20, output=lambda stream, data: None)
     before = clock.now().timestamp()
     result = commands.probe(
         endpoint, ShellCommand(script=_PROBE), timeout_s=20, output=lambda stream, data: kept.append(data)

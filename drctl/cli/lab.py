@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drctl.cli import lab_backups
+from drctl.cli import lab_backups, lab_doctor
 from drctl.cli.lab_meant import Json, meant_lab, tell
 from drctl.errors import ExitCode, UsageError
 
@@ -57,14 +57,18 @@ def up(
     from drctl.lab.holder import is_outside
     from drctl.lab.prerequisites import require
 
+    settings = _lab_settings()
+    if is_outside() and not settings.loopback and lab_doctor.falls_back(settings, tell):
+        os.environ["DRCTL_LAB_TIER"] = "loopback"
+        settings = _lab_settings()
     if is_outside():
-        require(_lab_settings().directory)
+        require(settings)
     lab = meant_lab(make=True)
     started = lab.up(inventory, tell)
     now = lab.status()
     tell("the lab is up" if started else "the lab is up already")
     tell(f"tier {now.tier}: {tiers.LACKS[now.tier]}")
-    if now.tier != tiers.ROOT:
+    if now.tier == tiers.NAMESPACES:
         tell("its hosts are reached from inside: drctl lab run -- drctl failover ..., or drctl lab shell")
     typer.echo(now.inventory)
 
@@ -345,25 +349,4 @@ def wait_backup(
     typer.echo("first full backup: done")
 
 
-@app.command()
-def doctor() -> None:
-    """Say what this machine lacks for the lab, and what to type. Changes nothing.
-
-    Example: drctl lab doctor
-    """
-    from drctl.lab import tiers
-    from drctl.lab.prerequisites import install_line, missing_prerequisites
-
-    missing = missing_prerequisites(_lab_settings().directory)
-    if not missing:
-        tier = tiers.tier()
-        typer.echo(f"the lab runs here, tier {tier}: {tiers.LACKS[tier]}")
-        return
-    for item in missing:
-        typer.echo(f"missing: {item.what}")
-        if not item.package:
-            typer.echo(f"  {item.remedy}")
-    line = install_line(missing)
-    if line:
-        typer.echo(f"type as root: {line}")
-    raise typer.Exit(ExitCode.STEP_FAILED)
+lab_doctor.register(app)

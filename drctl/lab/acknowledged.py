@@ -9,6 +9,7 @@ from drctl.errors import LabError
 from drctl.lab import edge
 from drctl.lab.database import psql, role_of
 from drctl.lab.host import Host
+from drctl.lab.kinds import host_at
 from drctl.lab.topology import ACKNOWLEDGED_LOG, DATABASE, DATABASE_HOSTS, LOAD_LOG, Settings
 
 _ROWS = """\
@@ -76,13 +77,13 @@ def current_primary(settings: Settings) -> Host:
     primaries = [
         host
         for name in DATABASE_HOSTS
-        if (host := Host(settings, name)).is_on and not host.is_frozen and role_of(host).name == "primary"
+        if (host := host_at(settings, name)).is_on and not host.is_frozen and role_of(host).name == "primary"
     ]
     if not primaries:
         raise LabError("no database host is a primary now", hint="type: drctl lab status")
     if len(primaries) == 1:
         return primaries[0]
-    address = edge.target(Host(settings, "edge"))
+    address = edge.target(host_at(settings, "edge"))
     for host in primaries:
         if settings.address(host.name) == address:
             return host

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,9 +143,17 @@ def build_primary(host: Host, passwords: Passwords) -> str:
     """initdb, start, roles, database, table and the standby's slot. Returns the system identifier."""
     initdb = [f"{POSTGRESQL_BIN}/initdb", "-D", PGDATA, "--data-checksums", "--encoding=UTF8", "--locale=C.UTF-8"]
     # Not synced: power off ends processes, and the machine's page cache outlives them.
-    initdb += ["--auth-local=peer", "--auth-host=scram-sha-256", "--no-sync", "--no-instructions"]
+    initdb += [
+        "--username=postgres",
+        "--auth-local=peer",
+        "--auth-host=scram-sha-256",
+        "--no-sync",
+        "--no-instructions",
+    ]
     host.execute(initdb, user="postgres")
-    include = f"\ninclude_dir = '{SETTINGS_DIRECTORY}'\n"
+    # From the data directory where all hosts share the machine's files: a copy of it then reads its own host's.
+    place = os.path.relpath(SETTINGS_DIRECTORY, PGDATA) if host.settings.loopback else SETTINGS_DIRECTORY
+    include = f"\ninclude_dir = '{place}'\n"
     host.execute(["tee", "-a", f"{PGDATA}/postgresql.conf"], user="postgres", stdin=include)
     host.execute(["/opt/taskflow/bin/database", "start"])
     # Sent as literals: both are URL-safe, so hold no quote.
@@ -157,7 +166,7 @@ def build_primary(host: Host, passwords: Passwords) -> str:
 def build_standby(host: Host) -> None:
     """Copy the first primary and start as its hot standby, streaming by its own slot."""
     slot = slot_name(host.name)
-    source = f"host={INITIAL_PRIMARY} user=replicator application_name={slot}"
+    source = f"host={host.settings.reached_as(INITIAL_PRIMARY)} user=replicator application_name={slot}"
     copy = [f"{POSTGRESQL_BIN}/pg_basebackup", "-d", source, "-D", PGDATA, "-X", "stream", "-S", slot, "-R"]
     host.execute([*copy, "-c", "fast", "--no-sync"], user="postgres")
     host.execute(["/opt/taskflow/bin/database", "start"])

@@ -18,7 +18,7 @@ from drctl.lab.topology import HOSTS, LOGIN_USER, REPOSITORY_HOST, SIZES, HostSp
 
 # What the machine keeps in these places is its own affair: a host starts with its own, empty ones.
 _HIDDEN = ("ssh", "sudoers.d", "postgresql", "haproxy", "pgbackrest", "profile.d", "ssl/private", "apt")
-_SHIPPED = {  # file below files/host: (place on the host, hosts)
+SHIPPED = {  # file below files/host: (place on the host, hosts)
     "init.sh": ("/opt/lab/bin/init", tuple(HOSTS)),
     "database.sh": ("/opt/taskflow/bin/database", ("xneelo-jnb", "azure-san")),
     "app.py": ("/opt/taskflow/bin/app", ("edge",)),
@@ -28,7 +28,7 @@ _SHIPPED = {  # file below files/host: (place on the host, hosts)
     "repoint.py": ("/opt/taskflow/bin/repoint", ("edge",)),
     "heartbeat.py": ("/opt/taskflow/bin/heartbeat", ("operator",)),
 }
-_DIRECTORIES = (
+DIRECTORIES = (
     *("root", "home", "srv", "opt/lab/bin", "opt/taskflow/bin", "etc/lab/disabled"),
     *("var/log/taskflow", "var/log/postgresql", "var/log/pgbackrest", "var/log/haproxy", "var/tmp", "var/cache"),
     *("var/lib/postgresql", "var/lib/pgbackrest", "var/spool/pgbackrest", "var/lib/taskflow", "var/lib/haproxy"),
@@ -118,7 +118,7 @@ class Disk:
     def make_directories(self) -> None:
         """Make the empty places, and hide what the machine has in those of /etc that are the host's own."""
         self.settings.host_directory(self.spec.name).joinpath("work").mkdir(parents=True)
-        for name in _DIRECTORIES:
+        for name in DIRECTORIES:
             self.path(name).mkdir(parents=True)
         self.path("/var/run").symlink_to("/run")
         self.path("/var/lock").symlink_to("/run/lock")
@@ -160,7 +160,7 @@ class Disk:
             for place, bits in ((self.path(home), mode), (self.path(f"{home}/.ssh"), 0o700)):
                 os.chown(place, *owner)
                 place.chmod(bits)
-        for shipped, (place_on_host, hosts) in _SHIPPED.items():
+        for shipped, (place_on_host, hosts) in SHIPPED.items():
             if name in hosts:
                 self.write(place_on_host, shipped_text(f"host/{shipped}"), mode=0o755)
 
@@ -199,9 +199,12 @@ def shipped_text(name: str) -> str:
 
 def copy_boot_scripts(settings: Settings) -> None:
     """Copy what the machine itself runs for the lab next to the lab, so that it outlives an upgrade of drctl."""
-    for name in ("boot.sh", "join.sh", "delay.py"):
+    shipped = ("loopback/init.py",) if settings.loopback else ("boot.sh", "join.sh", "delay.py")
+    for name in shipped:
         with as_file(files("drctl.lab").joinpath("files", name)) as source:
-            shutil.copyfile(source, settings.directory / name)
+            shutil.copyfile(source, settings.directory / Path(name).name)
+    if settings.loopback:
+        return
     if not tiers.is_real_root():
         _copy_sudo(settings)
         _copy_etc(settings)

@@ -24,7 +24,7 @@ def write_edge(disk: Disk, passwords: Passwords) -> None:
 
 def health_url(settings: Settings) -> str:
     """Where the application says whether it can write."""
-    return f"http://{settings.address('edge')}/health"
+    return f"{settings.door}/health"
 
 
 def health(settings: Settings, *, timeout: float = 4.0) -> dict[str, object]:

@@ -9,6 +9,7 @@ from drctl.lab import tiers
 from drctl.lab.cgroups import ControlGroups
 from drctl.lab.pidgroups import PidGroups
 from drctl.lab.topology import Settings, Size
+from drctl.lab.treegroups import TreeGroups
 
 
 class Groups(Protocol):
@@ -25,5 +26,7 @@ class Groups(Protocol):
 
 
 def groups_of(settings: Settings) -> Groups:
-    """Control groups where root is root of the machine, else the hosts' PID namespaces."""
+    """Control groups where root is root of the machine, else the hosts' PID namespaces, or what their first started."""
+    if settings.loopback:
+        return TreeGroups(settings)
     return ControlGroups(settings.name) if tiers.is_real_root() else PidGroups(settings)

@@ -25,7 +25,7 @@ class Host:
         self.spec = HOSTS[name]
         self.directory = settings.host_directory(name)
         self.groups = groups_of(settings)
-        self._network = Network(settings)
+        self.network = Network(settings)
 
     # -- what is true now --
 
@@ -74,7 +74,7 @@ class Host:
         self.groups.create(self.name)
         if limited:
             self.limit()
-        self._network.link_up(self.name)
+        self.network.link_up(self.name)
         join = [str(group) for group in self.groups.directories(self.name)]
         argv = ["sh", str(self.settings.directory / "join.sh"), *join, "--"]
         argv += inside(self.settings.namespace(self.name), ["unshare", "--mount", "--uts", "--ipc", "--pid"])
@@ -137,9 +137,7 @@ class Host:
         init = self.init
         was_on = init is not None or bool(self.groups.processes(self.name))
         if self.settings.namespace(self.name).exists():
-            self._network.link_down(self.name)
-        if init:
-            init.kill()
+            self.network.link_down(self.name)
         self.end_processes(within=within)
         if self.is_on or self.groups.processes(self.name):
             raise LabError(
@@ -152,6 +150,9 @@ class Host:
 
     def end_processes(self, *, within: float = 10.0) -> None:
         """SIGKILL whatever is in the host's control groups, which only this lab fills, until nothing of it is left."""
+        init = self.init
+        if init:
+            init.kill()
 
         def ended() -> bool:
             numbers = self.groups.processes(self.name)

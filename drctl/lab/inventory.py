@@ -9,16 +9,16 @@ from typing import Any
 
 import yaml
 
-from drctl.lab import ssh, tiers
+from drctl.lab import loopback, ssh, tiers
 from drctl.lab.edge import health_url
 from drctl.lab.topology import (
     ACKNOWLEDGED_LOG,
     COPIES,
     DATABASE,
+    DATABASE_HOSTS,
     HOSTS,
     INITIAL_PRIMARY,
     INITIAL_STANDBY,
-    LOGIN_USER,
     PGDATA,
     POSTGRESQL_BIN,
     REPOSITORY,
@@ -46,6 +46,11 @@ def _backup(location: str, host: str) -> dict[str, str]:
 def inventory(settings: Settings, system_identifier: str) -> dict[str, Any]:
     """The document as values."""
     primary, standby = INITIAL_PRIMARY, INITIAL_STANDBY
+    programs = "" if settings.loopback else "/opt/taskflow/bin/"  # there they are on the host's PATH
+
+    def seen(path: str) -> str:
+        return _moved(settings, primary, path)
+
     return {
         "inventory": settings.name,
         "residency": "ZA",
@@ -60,9 +65,10 @@ def inventory(settings: Settings, system_identifier: str) -> dict[str, Any]:
             host.name: {
                 "site": host.site,
                 "address": settings.address(host.name),
-                "port": 22,
-                "user": LOGIN_USER,
+                "port": settings.ssh_port,
+                "user": settings.login_user,
                 "groups": [host.group],
+                **_own_values(settings, host.name),
             }
             for host in HOSTS.values()
         },
@@ -82,8 +88,8 @@ def inventory(settings: Settings, system_identifier: str) -> dict[str, Any]:
                 },
                 "vars": {
                     "database": DATABASE,
-                    "pgdata": PGDATA,
-                    "pgbin": POSTGRESQL_BIN,
+                    "pgdata": seen(PGDATA),
+                    "pgbin": seen(POSTGRESQL_BIN),
                     "stanza": STANZA,
                     "repository": REPOSITORY,
                     "health_url": health_url(settings),
@@ -91,7 +97,7 @@ def inventory(settings: Settings, system_identifier: str) -> dict[str, Any]:
                     "replication_user": "replicator",
                     "primary_slot": slot_name(primary),
                     "standby_slot": slot_name(standby),
-                    "acknowledged_log": ACKNOWLEDGED_LOG,
+                    "acknowledged_log": _moved(settings, "operator", ACKNOWLEDGED_LOG),
                     "standard_memory_mb": SIZES["standard"].memory_mb,
                 },
                 "commands": {
@@ -105,29 +111,42 @@ def inventory(settings: Settings, system_identifier: str) -> dict[str, Any]:
                     "resize_standby": lab_command(settings, "resize", standby, "standard"),
                     "shrink_standby": lab_command(settings, "resize", standby, "micro"),
                     # On the role app, with the new address appended.
-                    "repoint_app": ["/opt/taskflow/bin/repoint"],
+                    "repoint_app": [f"{programs}repoint"],
                     # Before a planned move: new sessions are refused, and those that there are end; and back again.
-                    "drain_app": ["/opt/taskflow/bin/repoint", "--drain"],
-                    "resume_app": ["/opt/taskflow/bin/repoint", "--resume"],
+                    "drain_app": [f"{programs}repoint", "--drain"],
+                    "resume_app": [f"{programs}repoint", "--resume"],
                     # On a database host: the fence over SSH, for when the power cannot be switched.
-                    "disable_database": ["/opt/taskflow/bin/database", "disable"],
-                    "enable_database": ["/opt/taskflow/bin/database", "enable"],
-                    "start_database": ["/opt/taskflow/bin/database", "start"],
-                    "stop_database": ["/opt/taskflow/bin/database", "stop"],
+                    "disable_database": [f"{programs}database", "disable"],
+                    "enable_database": [f"{programs}database", "enable"],
+                    "start_database": [f"{programs}database", "start"],
+                    "stop_database": [f"{programs}database", "stop"],
                     # On the role backup: the nightly job, expiry and replication.
-                    "freeze_backups": ["/opt/taskflow/bin/backups", "freeze"],
-                    "unfreeze_backups": ["/opt/taskflow/bin/backups", "unfreeze"],
-                    "backups_frozen": ["/opt/taskflow/bin/backups", "status"],
-                    "replicate_backups": ["/opt/taskflow/bin/replicate-backups"],
+                    "freeze_backups": [f"{programs}backups", "freeze"],
+                    "unfreeze_backups": [f"{programs}backups", "unfreeze"],
+                    "backups_frozen": [f"{programs}backups", "status"],
+                    "replicate_backups": [f"{programs}replicate-backups"],
                     "acknowledged": lab_command(settings, "acknowledged"),
                 },
-                "backups": [
+                "backups": []
+                if settings.loopback
+                else [
                     _backup(REPOSITORY_HOST, REPOSITORY_HOST),
                     *({**_backup(location, host), "replica_of": REPOSITORY_HOST} for location, host in COPIES.items()),
                 ],
             }
         },
     }
+
+
+def _moved(settings: Settings, host: str, path: str) -> str:
+    """A path of a host, as a script on that host has to say it."""
+    return loopback.relocated(settings, host, path) if settings.loopback else path
+
+
+def _own_values(settings: Settings, host: str) -> dict[str, Any]:
+    """What differs from host to host: where all hosts share the machine's files, the place of their own."""
+    own = settings.loopback and host in DATABASE_HOSTS
+    return {"vars": {"pgdata": loopback.pgdata(settings, host)}} if own else {}
 
 
 def inventory_text(settings: Settings, system_identifier: str) -> str:

@@ -10,10 +10,9 @@ from pathlib import Path
 from drctl.errors import LabError, UsageError
 from drctl.lab import acknowledged, backups, bulk, damage, database, edge, history, inventory, lifecycle, ssh, status
 from drctl.lab.commands import Progress, silent, wait_until
-from drctl.lab.disk import Accounts, Disk
 from drctl.lab.host import Host
-from drctl.lab.latency import Latency
-from drctl.lab.network import Network
+from drctl.lab.kinds import disk_of, host_at, latency_of, network_of
+from drctl.lab.loopback import no_such_thing
 from drctl.lab.state import read_state
 from drctl.lab.topology import DATABASE_HOSTS, HOSTS, REPOSITORY_HOST, SIZES, Settings, host_of, hosts_of
 
@@ -65,12 +64,12 @@ class Lab:
         """One of its hosts, by the host's or its site's name. Raises LabError when the lab is not up."""
         spec = host_of(name)
         self.require_up()
-        return Host(self.settings, spec.name)
+        return host_at(self.settings, spec.name)
 
     def _hosts(self, name: str) -> list[Host]:
         specs = hosts_of(name)
         self.require_up()
-        return [Host(self.settings, spec.name) for spec in specs]
+        return [host_at(self.settings, spec.name) for spec in specs]
 
     # -- faults --
 
@@ -118,25 +117,25 @@ class Lab:
         if not pairs:
             raise UsageError(f"{one} and {other} are the same host: there is no link to cut")
         for pair in pairs:
-            Network(self.settings).cut(*pair, one_way=one_way)
+            network_of(self.settings).cut(*pair, one_way=one_way)
         return pairs
 
     def heal(self, one: str, other: str) -> bool:
         """Heal the link between two hosts or sites; False when it was not cut."""
         pairs = [(a.name, b.name) for a in self._hosts(one) for b in self._hosts(other) if a.name != b.name]
-        healed = [Network(self.settings).heal(*pair) for pair in pairs]
+        healed = [network_of(self.settings).heal(*pair) for pair in pairs]
         return True in healed
 
     def heal_all(self) -> None:
         """Heal every link."""
         self.require_up()
-        Network(self.settings).heal_all()
+        network_of(self.settings).heal_all()
 
     def rate(self, name: str, mbit: float) -> None:
         """Limit a host's link to so many Mbit/s each way; 0 takes the limit away."""
         if mbit < 0 or 0 < mbit < 0.01:
             raise UsageError(f"a link cannot have {mbit:g} Mbit/s", hint="0 takes the limit away; 0.01 is the least")
-        Network(self.settings).rate(self.host(name).name, mbit)
+        network_of(self.settings).rate(self.host(name).name, mbit)
 
     def latency(self, names: Sequence[str], ms: float) -> list[tuple[str, str]]:
         """Add so many milliseconds to every round trip between two hosts or sites; 0 takes them away.
@@ -146,11 +145,11 @@ class Lab:
         """
         if not 1 <= len(names) <= 2:
             raise UsageError("a link has two ends: name one host or site, or two")
-        others = self._hosts(names[1]) if len(names) == 2 else [Host(self.settings, name) for name in HOSTS]
+        others = self._hosts(names[1]) if len(names) == 2 else [host_at(self.settings, name) for name in HOSTS]
         pairs = [(a.name, b.name) for a in self._hosts(names[0]) for b in others if a.name != b.name]
         if not pairs:
             raise UsageError(f"{names[0]} and {names[1]} are the same host: there is no link to slow down")
-        Latency(self.settings).change(pairs, ms)
+        latency_of(self.settings).change(pairs, ms)
         return pairs
 
     def resize(self, name: str, size: str, *, within: float = 60.0) -> bool:
@@ -170,7 +169,7 @@ class Lab:
         host.power_off()
         # Remembered last: a resize that dies before is done again by whoever asks again.
         if host.name in DATABASE_HOSTS:
-            database.write_size(Disk(self.settings, host.spec, Accounts.of_machine()), size)
+            database.write_size(disk_of(self.settings, host.name), size)
         host.set_size(size)
         if was_on:
             self.power_on(name, within=within)
@@ -199,8 +198,13 @@ class Lab:
         self.require_up()
         return acknowledged.compare_with_primary(self.settings)
 
+    def _require_backups(self) -> None:
+        if self.settings.loopback:
+            raise no_such_thing("pgBackRest, and so no backups")
+
     def wait_backup(self, *, within: float = 120.0) -> None:
         """Wait for the first full backup and its replication; ``within`` is in seconds. Raises LabError otherwise."""
+        self._require_backups()
         repository = self.host(REPOSITORY_HOST)
 
         def ended() -> bool:
@@ -216,6 +220,7 @@ class Lab:
 
     def backup(self) -> str:
         """Run the nightly job now; what it said. Raises LabError when it failed, or refused to begin."""
+        self._require_backups()
         return backups.run_nightly(self.host(REPOSITORY_HOST))
 
     def backups_history(self, days: int, progress: Progress = silent) -> list[str]:
@@ -227,11 +232,13 @@ class Lab:
     def break_backup(self, fault: damage.Fault, locations: Sequence[str] = (), label: str = "") -> list[str]:
         """Break a backup, at cloudprox unless places are named; what exactly was broken."""
         self.require_up()
+        self._require_backups()
         return [done.said for done in damage.break_backup(self.settings, fault, locations, label)]
 
     def mend_backup(self) -> list[str]:
         """Undo whatever :meth:`break_backup` did; what was undone."""
         self.require_up()
+        self._require_backups()
         return damage.mend(self.settings)
 
     # -- ways in --

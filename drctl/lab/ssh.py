@@ -7,7 +7,7 @@ from pathlib import Path
 
 from drctl.lab.commands import run
 from drctl.lab.state import write_atomically
-from drctl.lab.topology import HOSTS, LOGIN_USER, Settings
+from drctl.lab.topology import HOSTS, Settings
 
 
 def key_path(settings: Settings) -> Path:
@@ -48,7 +48,8 @@ def make_keys(settings: Settings) -> None:
         config_path(settings),
         "# Made by `drctl lab up`. Strict: a host key that is not in the known hosts is refused.\n"
         + "".join(sections)
-        + f"Host *\n    User {LOGIN_USER}\n    IdentityFile {key_path(settings)}\n    IdentitiesOnly yes\n"
+        + f"Host *\n    User {settings.login_user}\n    Port {settings.ssh_port}\n"
+        f"    IdentityFile {key_path(settings)}\n    IdentitiesOnly yes\n"
         f"    UserKnownHostsFile {known_hosts}\n    GlobalKnownHostsFile /dev/null\n"
         "    StrictHostKeyChecking yes\n    UpdateHostKeys no\n    PasswordAuthentication no\n"
         "    ConnectTimeout 5\n    ServerAliveInterval 5\n    ServerAliveCountMax 3\n    LogLevel ERROR\n",
@@ -58,7 +59,10 @@ def make_keys(settings: Settings) -> None:
 def known_hosts_line(settings: Settings, host: str) -> str:
     """A host's public key, as a file of known hosts has it."""
     public = " ".join(host_key_path(settings, host).with_suffix(".pub").read_text().split()[:2])
-    return f"{host},{settings.address(host)} {public}\n"
+    names = [host, settings.address(host)]
+    if settings.ssh_port != 22:
+        names = [f"[{name}]:{settings.ssh_port}" for name in names]
+    return f"{','.join(names)} {public}\n"
 
 
 def ssh_words(settings: Settings, host: str, *options: str) -> list[str]:

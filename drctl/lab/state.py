@@ -84,6 +84,7 @@ class LabState:
     inventory: str = ""
     system_identifier: str = ""
     started: str = ""
+    tier: str = ""  # empty: as the process that asks
 
 
 def machine_boot_id() -> str:

@@ -6,11 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from drctl.errors import LabError
-from drctl.lab import backups, damage, edge, tiers
+from drctl.lab import backups, damage, edge
 from drctl.lab.database import first_backup_code, role_of
-from drctl.lab.host import Host
-from drctl.lab.latency import Latency
-from drctl.lab.network import Network
+from drctl.lab.kinds import host_at, latency_of, network_of
 from drctl.lab.repository import Repository
 from drctl.lab.state import LabState, machine_boot_id, read_state
 from drctl.lab.topology import COPIES, DATABASE_HOSTS, HOSTS, REPOSITORY_HOST, Settings
@@ -43,7 +41,7 @@ class BackupStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """The lab. ``phase`` is down, starting (or left half up) or up; ``backup`` is running, done, failed or unknown."""
+    """The lab. ``phase`` is down, starting (half up) or up; ``backup`` running, done, failed, none or unknown."""
 
     name: str
     net: str
@@ -71,7 +69,7 @@ def phase_of(state: LabState | None) -> str:
 
 
 def _host_status(settings: Settings, name: str) -> HostStatus:
-    host = Host(settings, name)
+    host = host_at(settings, name)
     power = "off" if not host.is_on else "frozen" if host.is_frozen else "on"
     role = role_of(host) if name in DATABASE_HOSTS and power == "on" else None
     return HostStatus(
@@ -98,12 +96,21 @@ def _backup_status(settings: Settings, location: str, host: str) -> BackupStatus
     )
 
 
+def _first_backup(settings: Settings, *, running: bool) -> str:
+    if settings.loopback:
+        return "none"
+    code = first_backup_code(settings)
+    if code is None:
+        return "running" if running else "unknown"
+    return "done" if code == 0 else "failed"
+
+
 def status(settings: Settings) -> Status:
     """Look at everything; takes a few tenths of a second, or a few seconds when something does not answer."""
     state = read_state(settings.directory)
     phase = phase_of(state)
     if phase != "up" or state is None:
-        return Status(settings.name, settings.net, tiers.tier(), phase)
+        return Status(settings.name, settings.wan, settings.tier, phase)
     with ThreadPoolExecutor(len(HOSTS)) as pool:
         hosts = tuple(pool.map(lambda name: _host_status(settings, name), HOSTS))
     try:
@@ -112,28 +119,29 @@ def status(settings: Settings) -> Status:
     except LabError as error:
         application = error.message
     try:
-        target = edge.target(Host(settings, "edge"))
+        target = edge.target(host_at(settings, "edge"))
     except LabError:
         target = "unknown"
-    code = first_backup_code(settings)
-    latency = Latency(settings)
+    latency, network = latency_of(settings), network_of(settings)
     slow = tuple((one, other, ms) for (one, other), ms in latency.milliseconds().items())
     running = any(host.name == "cloudprox" and host.power == "on" for host in hosts)
     return Status(
         name=settings.name,
-        net=settings.net,
-        tier=tiers.tier(),
+        net=settings.wan,
+        tier=settings.tier,
         phase=phase,
         inventory=state.inventory,
         hosts=hosts,
-        cuts=tuple(sorted(Network(settings).cuts())),
-        one_way_cuts=tuple(sorted(Network(settings).one_way_cuts())),
+        cuts=tuple(sorted(network.cuts())),
+        one_way_cuts=tuple(sorted(network.one_way_cuts())),
         latencies=slow,
         relay=("running" if latency.relay else "ended") if slow else "",
         application=application,
         application_database=target,
-        backup=("running" if running else "unknown") if code is None else "done" if code == 0 else "failed",
-        backups=tuple(
+        backup=_first_backup(settings, running=running),
+        backups=()
+        if settings.loopback
+        else tuple(
             _backup_status(settings, location, host)
             for location, host in {REPOSITORY_HOST: REPOSITORY_HOST, **COPIES}.items()
         ),

@@ -1,4 +1,5 @@
-"""What this process may do on this machine: as root everything, as root of a user namespace nearly everything."""
+"""What this process may do on this machine: as root everything, as root of a user namespace nearly everything, and
+without either still a lab of processes on loopback addresses."""
 
 from __future__ import annotations
 
@@ -7,10 +8,19 @@ from pathlib import Path
 
 ROOT = "root"
 NAMESPACES = "user namespaces"
+LOOPBACK = "loopback"
 LACKS = {
     ROOT: "nothing is missing",
     NAMESPACES: "no limits of memory and processor, so a size is settings and /proc/meminfo only",
+    LOOPBACK: (
+        "no links to cut or to slow down, no pgBackRest, HAProxy or accounts of the hosts' own (sudo there changes "
+        "nothing), and of a size the settings only; drctl failover brings the service back, and fails at its new backup"
+    ),
 }
+
+
+CHOICES = {"root": ROOT, "namespaces": NAMESPACES, "loopback": LOOPBACK}
+"""What DRCTL_LAB_TIER may say."""
 
 
 def is_real_root(uid_map: str | None = None) -> bool:

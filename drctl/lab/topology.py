@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from drctl.errors import UsageError
 from drctl.lab import tiers
+from drctl.lab.state import read_state
 
 POSTGRESQL_BIN = "/usr/lib/postgresql/15/bin"
 PGDATA = "/var/lib/postgresql/15/main"
@@ -146,6 +148,26 @@ def _default_parent(words: Mapping[str, str]) -> Path:
     return Path(state) / "drctl-lab"
 
 
+def _is_loopback(wanted: str, directory: Path) -> bool:
+    """Whether this lab is of the loopback tier. Raises UsageError for a tier that this person does not get here."""
+    if wanted and wanted not in tiers.CHOICES:
+        raise UsageError(
+            f"DRCTL_LAB_TIER={wanted!r} is no tier of the lab",
+            state="nothing was changed",
+            hint=f"one of {', '.join(tiers.CHOICES)}, or nothing: the best that this machine gives",
+        )
+    state = read_state(directory)
+    if state is not None:
+        return state.tier == tiers.LOOPBACK
+    if wanted and wanted != "loopback" and tiers.CHOICES[wanted] != tiers.tier():
+        raise UsageError(
+            f"DRCTL_LAB_TIER={wanted}: this process would get the tier {tiers.tier()}",
+            state="nothing was changed",
+            hint="type: sudo drctl lab up" if wanted == "root" else "type the same without sudo",
+        )
+    return wanted == "loopback"
+
+
 @dataclass(frozen=True)
 class Settings:
     """Which lab this is: several can stand side by side, told apart by name, net and directory."""
@@ -153,10 +175,14 @@ class Settings:
     name: str = "lab"
     net: str = "10.77"
     directory: Path = Path("/var/lib/drctl-lab/lab")
+    loopback: bool = False  # processes of one person on loopback addresses, and no namespaces
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read DRCTL_LAB, DRCTL_LAB_NET and DRCTL_LAB_DIR. Raises UsageError when one cannot be used."""
+        """Read DRCTL_LAB, DRCTL_LAB_NET, DRCTL_LAB_DIR and DRCTL_LAB_TIER; a lab that is up has its tier already.
+
+        Raises UsageError when one cannot be used.
+        """
         words = os.environ if environment is None else environment
         name = words.get("DRCTL_LAB") or "lab"
         if not _NAME.fullmatch(name):
@@ -180,16 +206,46 @@ class Settings:
                 f"DRCTL_LAB_DIR={str(directory)!r} must be an absolute path without colon, comma, space or backslash",
                 state="nothing was changed",
             )
-        return cls(name, net, directory)
+        return cls(name, net, directory, loopback=_is_loopback(words.get("DRCTL_LAB_TIER") or "", directory))
 
     def environment_words(self) -> list[str]:
         """``NAME=value`` words that make another drctl mean this same lab."""
-        return [f"DRCTL_LAB={self.name}", f"DRCTL_LAB_NET={self.net}", f"DRCTL_LAB_DIR={self.directory}"]
+        words = [f"DRCTL_LAB={self.name}", f"DRCTL_LAB_NET={self.net}", f"DRCTL_LAB_DIR={self.directory}"]
+        return [*words, *(["DRCTL_LAB_TIER=loopback"] if self.loopback else [])]
+
+    @property
+    def tier(self) -> str:
+        """What this lab is made of."""
+        return tiers.LOOPBACK if self.loopback else tiers.tier()
+
+    @property
+    def ssh_port(self) -> int:
+        """Of the hosts' sshd; only root may listen below 1024."""
+        return 2222 if self.loopback else 22
+
+    @property
+    def login_user(self) -> str:
+        """Who logs in; an sshd without root lets in nobody but who started it."""
+        return getpass.getuser() if self.loopback else LOGIN_USER
+
+    @property
+    def door(self) -> str:
+        """Where the clients of the service come in, as a host of the lab and this machine reach it."""
+        return f"http://{self.address('edge')}" + (":8080" if self.loopback else "")
+
+    def reached_as(self, host: str) -> str:
+        """What the hosts call each other: by name where they have an /etc/hosts of their own."""
+        return self.address(host) if self.loopback else host
+
+    @property
+    def wan(self) -> str:
+        """The first two octets of the hosts' addresses."""
+        return f"127.{self.net.split('.')[1]}" if self.loopback else self.net
 
     def address(self, host: str) -> str:
         """The host's address on the WAN."""
         spec = HOSTS[host]
-        return f"{self.net}.{spec.subnet}.{spec.number}"
+        return f"{self.wan}.{spec.subnet}.{spec.number}"
 
     def gateway(self, host: str) -> str:
         """The router's address on the host's own subnet."""
@@ -197,8 +253,8 @@ class Settings:
 
     @property
     def network(self) -> str:
-        """Everything that the lab's one route covers."""
-        return f"{self.net}.0.0/16"
+        """Where the lab's hosts are. What comes from loopback itself may have any address there."""
+        return "127.0.0.0/8" if self.loopback else f"{self.net}.0.0/16"
 
     @property
     def user_interface(self) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from drctl.lab import Lab, missing_prerequisites, tiers
+from drctl.lab import Lab, tiers
+from drctl.lab.prerequisites import missing_for
 from tests.contract.sshd import SSHD, Sshd
 from tests.support import worker
 from tests.support.operator import Operator
@@ -41,7 +42,7 @@ def _lab_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Session]
         patch.setenv("DRCTL_LAB_NET", net)
         patch.delenv("DRCTL_LAB_DIR", raising=False)
         lab = Lab.from_environment()
-        missing = missing_prerequisites(lab.settings.directory)
+        missing = missing_for(lab.settings)
         if missing:
             pytest.skip("the lab cannot run here; missing: " + "; ".join(item.what for item in missing))
         # Two test sessions on one machine take turns: each begins by removing what the last one left.

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from drctl.lab import tiers
+from tests.support.person import Person, new_person, passed
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
@@ -45,89 +44,6 @@ TESTS = {
     ),
 }
 NET = "10.76"
-_UID, _FIRST_OF_THEIRS = 1_900_000, 1_900_000_000
-# Makes root a person with an account and subordinate numbers, in a mount namespace: the machine's files stay as
-# they are. What Python needs may lie in a home that nobody else may enter; there it is all that can be seen.
-_BECOME = r"""
-set -eu
-uid=$1 home=$2; shift 2
-mount --make-rprivate /
-for file in passwd group subuid subgid; do mount --bind "$home/.etc/$file" "/etc/$file"; done
-number=0
-while [ "$1" != -- ]; do
-    mkdir -p "$home/.kept/$number"
-    mount --bind "$1" "$home/.kept/$number"
-    number=$((number + 1))
-    eval "needed_$number=\$1"
-    shift
-done
-shift
-i=0
-while [ "$i" -lt "$number" ]; do
-    kept=$home/.kept/$i i=$((i + 1))
-    eval "needed=\$needed_$i"
-    until setpriv --reuid="$uid" --regid="$uid" --clear-groups test -x "$needed"; do
-        closed=$needed
-        while ! setpriv --reuid="$uid" --regid="$uid" --clear-groups test -x "$(dirname "$closed")"; do
-            closed=$(dirname "$closed")
-        done
-        mount -t tmpfs -o mode=755 none "$closed"
-        mkdir -p "$needed"
-        mount --bind "$kept" "$needed"
-    done
-done
-exec setpriv --reuid="$uid" --regid="$uid" --clear-groups "$@"
-"""
-
-
-@dataclass
-class Person:
-    """Somebody without root, who types."""
-
-    home: Path
-    become: list[str] = field(default_factory=list)
-
-    def types(self, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        environment = {
-            "HOME": str(self.home),
-            "PATH": "/usr/bin:/bin",
-            "TMPDIR": str(self.home / "tmp"),
-            "LANG": "C.UTF-8",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": str(ROOT),
-            "DRCTL_LAB": f"{os.environ.get('DRCTL_TEST_LAB', 'test')[:8]}n",
-            "DRCTL_LAB_NET": NET,
-            "DRCTL_TEST_LAB": f"{os.environ.get('DRCTL_TEST_LAB', 'test')[:8]}n",
-            "DRCTL_TEST_LAB_NET": NET,
-        }
-        return subprocess.run(
-            [*self.become, *words], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=timeout, check=False,
-        )  # fmt: skip
-
-    def drctl(self, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        return self.types(sys.executable, "-m", "drctl", *words, timeout=timeout)
-
-
-def _new_person(home: Path) -> Person:
-    (home / "tmp").mkdir()
-    if os.geteuid() != 0:
-        return Person(home)
-    (home / ".etc").mkdir()
-    for name, line in (
-        ("passwd", f"labperson:x:{_UID}:{_UID}::{home}:/bin/sh"),
-        ("group", f"labperson:x:{_UID}:"),
-        ("subuid", f"labperson:{_FIRST_OF_THEIRS}:65536"),
-        ("subgid", f"labperson:{_FIRST_OF_THEIRS}:65536"),
-    ):
-        there = Path("/etc", name)
-        if not there.exists():
-            pytest.skip(f"this machine has no {there}: package uidmap is missing")
-        (home / ".etc" / name).write_text(there.read_text() + line + "\n")
-    for place in (home, home / "tmp"):
-        os.chown(place, _UID, _UID)
-    needed = dict.fromkeys((str(ROOT), sys.prefix, sys.base_prefix))
-    return Person(home, ["unshare", "--mount", "sh", "-c", _BECOME, "sh", str(_UID), str(home), *needed, "--"])
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +54,8 @@ def person() -> Iterator[Person]:
     # Not below /tmp, which may be a tmpfs: older kernels keep no notes of an overlay there.
     home = Path(tempfile.mkdtemp(prefix="drctl-lab-", dir="/var/tmp"))
     home.chmod(0o755)
-    somebody = _new_person(home)
+    lab = f"{os.environ.get('DRCTL_TEST_LAB', 'test')[:8]}n"
+    somebody = new_person(home, lab=lab, net=NET, uid=1_900_000, subordinates=True)
     doctor = somebody.drctl("lab", "doctor")
     try:
         if doctor.returncode != 0:
@@ -181,21 +98,12 @@ def outcomes(person: Person, up: subprocess.CompletedProcess[str]) -> dict[str, 
     """What came of each test inside the namespaces, where they make the lab anew and take it away in the end."""
     assert up.returncode == 0
     names = [f"tests/e2e/{file}::{test}" for file, tests in TESTS.items() for test in tests]
-    report = person.home / "junit.xml"
-    pytest_words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", f"--junitxml={report}", *names]
-    done = person.drctl("lab", "run", "--", *pytest_words, timeout=800)
-    assert report.exists(), done.stdout + done.stderr
-    return {case.attrib["name"]: case for case in ElementTree.parse(report).iter("testcase")}  # noqa: S314 (our own)
+    return person.tests(names, "lab", "run", "--")
 
 
 @pytest.mark.parametrize("name", [name for tests in TESTS.values() for name in tests])
 def test_in_user_namespaces(outcomes: dict[str, ElementTree.Element], name: str) -> None:
-    case = outcomes[name]
-    for kind in ("failure", "error"):
-        for found in case.findall(kind):
-            pytest.fail(f"{found.get('message')}\n{found.text}")
-    for found in case.findall("skipped"):
-        pytest.skip(str(found.get("message")))
+    passed(outcomes, name)
 
 
 def test_down_leaves_nothing(person: Person, outcomes: dict[str, ElementTree.Element]) -> None:

@@ -69,7 +69,7 @@ def test_without_root_up_says_what_to_type(monkeypatch: pytest.MonkeyPatch, tmp_
     # What a kernel says that lets nobody but root make namespaces.
     monkeypatch.setattr(prerequisites, "UNSHARE", ["sh", "-c", "echo 'not permitted' >&2; exit 1", "--"])
     with pytest.raises(LabError, match=r"root, or user namespaces .*not permitted") as caught:
-        require(tmp_path)
+        require(Settings("mine", "10.90", tmp_path))
     assert "sudo drctl lab up" in caught.value.hint
     assert "usermod --add-subuids" in caught.value.hint
     assert caught.value.state == "nothing was changed"

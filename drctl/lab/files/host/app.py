@@ -7,18 +7,18 @@ that none is left on a database server that is no longer the one.
 """
 
 import json
+import os
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-PSQL = [
-    "/usr/lib/postgresql/15/bin/psql",
-    "-XAtq",
-    "-v",
-    "ON_ERROR_STOP=1",
-    "host=127.0.0.1 port=6432 user=taskflow dbname=taskflow connect_timeout=2 sslmode=disable gssencmode=disable "
-    "application_name=taskflow options='-c statement_timeout=1500'",
-]
+PSQL = ["/usr/lib/postgresql/15/bin/psql", "-XAtq", "-v", "ON_ERROR_STOP=1"]
+CONNECTION = (
+    "user=taskflow dbname=taskflow connect_timeout=2 sslmode=disable gssencmode=disable "
+    "application_name=taskflow options='-c statement_timeout=1500'"
+)
+LISTENS = os.environ.get("TASKFLOW_LISTENS", "127.0.0.1:8000")
+TARGET = os.environ.get("TASKFLOW_TARGET", "")  # a file with the database's address, where no HAProxy stands between
 SCRIPT = """\
 INSERT INTO dr_heartbeat (source) VALUES ('{source}') RETURNING id \\gset
 SELECT json_build_object(
@@ -32,13 +32,24 @@ DEADLINE_S = 2.6
 SESSIONS = threading.BoundedSemaphore(16)  # more would only queue inside the database
 
 
+def database() -> str:
+    """How to reach the database now."""
+    if not TARGET:
+        return f"host=127.0.0.1 port=6432 {CONNECTION}"
+    with open(TARGET, encoding="utf-8") as file:
+        return f"host={file.read().strip()} port=5432 {CONNECTION}"
+
+
 def write_row(source: str) -> "tuple[dict[str, object] | None, str]":
     """Insert one row and read it back. Returns (row, "") or (None, reason)."""
     if not SESSIONS.acquire(timeout=0.3):
         return None, "too many requests are waiting for the database"
+    if TARGET and os.path.exists(f"{TARGET}.drained"):
+        SESSIONS.release()
+        return None, "the database takes no new sessions now"
     try:
         done = subprocess.run(
-            PSQL,
+            [*PSQL, database()],
             input=SCRIPT.format(source=source),
             capture_output=True,
             text=True,
@@ -102,4 +113,5 @@ class Server(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
-    Server(("127.0.0.1", 8000), Handler).serve_forever()
+    address, _, port = LISTENS.partition(":")
+    Server((address, int(port)), Handler).serve_forever()

@@ -1,0 +1,122 @@
+"""Somebody without root, for the lab's tiers that need none: a real process of another number, not a pretence."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.support.operator import ROOT
+
+_FIRST_OF_THEIRS = 1_900_000_000
+# Makes root a person with an account and subordinate numbers, in a mount namespace: the machine's files stay as
+# they are. What Python needs may lie in a home that nobody else may enter; there it is all that can be seen.
+_BECOME = r"""
+set -eu
+uid=$1 home=$2; shift 2
+mount --make-rprivate /
+for file in passwd group subuid subgid; do mount --bind "$home/.etc/$file" "/etc/$file"; done
+number=0
+while [ "$1" != -- ]; do
+    mkdir -p "$home/.kept/$number"
+    mount --bind "$1" "$home/.kept/$number"
+    number=$((number + 1))
+    eval "needed_$number=\$1"
+    shift
+done
+shift
+i=0
+while [ "$i" -lt "$number" ]; do
+    kept=$home/.kept/$i i=$((i + 1))
+    eval "needed=\$needed_$i"
+    until setpriv --reuid="$uid" --regid="$uid" --clear-groups test -x "$needed"; do
+        closed=$needed
+        while ! setpriv --reuid="$uid" --regid="$uid" --clear-groups test -x "$(dirname "$closed")"; do
+            closed=$(dirname "$closed")
+        done
+        mount -t tmpfs -o mode=755 none "$closed"
+        mkdir -p "$needed"
+        mount --bind "$kept" "$needed"
+    done
+done
+exec setpriv --reuid="$uid" --regid="$uid" --clear-groups "$@"
+"""
+
+
+@dataclass
+class Person:
+    """Somebody who types: in a home of their own, with the lab that ``lab`` names."""
+
+    home: Path
+    lab: str
+    net: str
+    become: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def types(self, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        environment = {
+            "HOME": str(self.home),
+            "PATH": "/usr/bin:/bin",
+            "TMPDIR": str(self.home / "tmp"),
+            "LANG": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(ROOT),
+            "DRCTL_LAB": self.lab,
+            "DRCTL_LAB_NET": self.net,
+            "DRCTL_TEST_LAB": self.lab,
+            "DRCTL_TEST_LAB_NET": self.net,
+            **self.environment,
+        }
+        return subprocess.run(
+            [*self.become, *words], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    def drctl(self, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        return self.types(sys.executable, "-m", "drctl", *words, timeout=timeout)
+
+    def tests(self, names: Iterable[str], *within: str) -> dict[str, ElementTree.Element]:
+        """What came of each of these tests, run by this person; ``within``: words of drctl to run them in."""
+        report = self.home / "junit.xml"
+        words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", f"--junitxml={report}", *names]
+        done = self.drctl(*within, *words, timeout=800) if within else self.types(*words, timeout=800)
+        assert report.exists(), done.stdout + done.stderr
+        return {case.attrib["name"]: case for case in ElementTree.parse(report).iter("testcase")}  # noqa: S314 (our own)
+
+
+def passed(outcomes: dict[str, ElementTree.Element], name: str) -> None:
+    """Fail or skip here as the test did there."""
+    case = outcomes[name]
+    for kind in ("failure", "error"):
+        for found in case.findall(kind):
+            pytest.fail(f"{found.get('message')}\n{found.text}")
+    for found in case.findall("skipped"):
+        pytest.skip(str(found.get("message")))
+
+
+def new_person(home: Path, *, lab: str, net: str, uid: int, subordinates: bool) -> Person:
+    """An account of that number, with subordinate numbers or without."""
+    (home / "tmp").mkdir()
+    if os.geteuid() != 0:
+        return Person(home, lab, net)
+    (home / ".etc").mkdir()
+    for name, line in (
+        ("passwd", f"labperson:x:{uid}:{uid}::{home}:/bin/sh\n"),
+        ("group", f"labperson:x:{uid}:\n"),
+        ("subuid", f"labperson:{_FIRST_OF_THEIRS}:65536\n" if subordinates else ""),
+        ("subgid", f"labperson:{_FIRST_OF_THEIRS}:65536\n" if subordinates else ""),
+    ):
+        there = Path("/etc", name)
+        if not there.exists():
+            pytest.skip(f"this machine has no {there}: package uidmap is missing")
+        (home / ".etc" / name).write_text(there.read_text() + line)
+    for place in (home, home / "tmp"):
+        os.chown(place, uid, uid)
+    needed = dict.fromkeys((str(ROOT), sys.prefix, sys.base_prefix))
+    return Person(home, lab, net, ["unshare", "--mount", "sh", "-c", _BECOME, "sh", str(uid), str(home), *needed, "--"])
