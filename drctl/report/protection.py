@@ -57,6 +57,8 @@ def cure(period: Period) -> str:
             return f"drctl failback {run.service}"
         case "switchover":
             source, target = given.get("to") or "standby", given.get("from") or "primary"
+        case "restore":
+            source, target = given.get("target") or "standby", given.get("other") or "primary"
         case "failback":
             source, target = "primary", "standby"
         case _:

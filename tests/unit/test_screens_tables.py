@@ -137,6 +137,8 @@ def test_status_says_from_when_to_when_a_service_was_unprotected_over_several_ru
         ("failover", {}, "drctl failback acme"),
         ("switchover", {"from": "primary", "to": "standby"},
          "drctl run rebuild-standby acme --input source=standby --input target=primary"),
+        ("restore", {"target": "primary", "other": "standby"},
+         "drctl run rebuild-standby acme --input source=primary --input target=standby"),
         ("failback", {}, "drctl run rebuild-standby acme --input source=primary --input target=standby"),
     ],
 )  # fmt: skip
