@@ -31,8 +31,9 @@ ACTIONS = (
 class Written(BaseModel):
     """What all documents share: nothing unknown, nothing guessed, nothing changed afterwards."""
 
-    # The texts below the fields are what an editor shows beside them (docs/schema).
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    # The texts below the fields are what an editor shows beside them (docs/schema): read/schema.py looks them up.
+    # defer_build: only the document that is read builds its validator, and once, with all that it contains.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class CommandUse(Written):

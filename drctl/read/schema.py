@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+import textwrap
+from functools import cache
+from itertools import pairwise
 from typing import Any, Literal
 
-from drctl.model.actions import ACTIONS
+from drctl.model.actions import ACTIONS, Written
 from drctl.model.inventory import Inventory
 from drctl.model.runbook import Runbook
 
@@ -18,6 +23,7 @@ _UNDOES = ("run", "argv", "local", "command")
 
 def schema(name: Name) -> dict[str, Any]:
     """The schema as a value; equal for equal programs."""
+    _describe()
     made = (Runbook if name == "runbook" else Inventory).model_json_schema(by_alias=True)
     if name == "runbook":
         definitions = made["$defs"]
@@ -30,6 +36,26 @@ def schema(name: Name) -> dict[str, Any]:
     definitions = made.pop("$defs", {})
     tidied: dict[str, Any] = _tidy({**made, "properties": properties, "$defs": definitions})
     return {**head, **tidied}
+
+
+@cache
+def _describe() -> None:
+    """Give each field the text below it in the source. Only a schema needs it, and to look it up takes a while."""
+    models = _models(Written)
+    for model in models:
+        (found,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+        body = found.body if isinstance(found, ast.ClassDef) else []
+        for member, text in pairwise(body):
+            if not (isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name)):
+                continue
+            if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                model.model_fields[member.target.id].description = inspect.cleandoc(str(text.value.value))
+    for model in models:  # those that others are made of come first
+        model.model_rebuild(force=True)
+
+
+def _models(above: type[Written]) -> list[type[Written]]:
+    return [each for model in above.__subclasses__() for each in (model, *_models(model))]
 
 
 def _tidy(value: Any) -> Any:
