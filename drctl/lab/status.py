@@ -57,7 +57,7 @@ class Status:
     application_database: str = ""
     backup: str = "unknown"
     backups: tuple[BackupStatus, ...] = ()
-    history: tuple[str, ...] = ()  # labels of backups that were made with an injected clock
+    history: tuple[str, ...] = ()  # which of cloudprox's were made with an injected clock
     broken: tuple[str, ...] = ()  # by `drctl lab break`
 
 
@@ -105,6 +105,12 @@ def _first_backup(settings: Settings, *, running: bool) -> str:
     return "done" if code == 0 else "failed"
 
 
+def _history(settings: Settings) -> tuple[str, ...]:
+    made = backups.history(settings)
+    listed = {backup.label for backup in Repository(settings, REPOSITORY_HOST).backups()} if made else set()
+    return tuple(label for label in made if label in listed)
+
+
 def status(settings: Settings) -> Status:
     """Look at everything; takes a few tenths of a second, or a few seconds when something does not answer."""
     state = read_state(settings.directory)
@@ -145,6 +151,6 @@ def status(settings: Settings) -> Status:
             _backup_status(settings, location, host)
             for location, host in {REPOSITORY_HOST: REPOSITORY_HOST, **COPIES}.items()
         ),
-        history=backups.history(settings),
+        history=_history(settings),
         broken=tuple(done.said for done in damage.read(settings)),
     )

@@ -7,8 +7,10 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from typer.testing import CliRunner
 
-from drctl.errors import DrctlError, LabError
+from drctl.cli.lab import app
+from drctl.errors import DrctlError, LabError, UsageError
 from drctl.lab import Lab
 from drctl.lab.commands import wait_until
 from drctl.lab.damage import Fault
@@ -185,6 +187,10 @@ def test_a_week_is_made_and_broken_in_every_way(fresh_lab: Lab) -> None:
     assert lab.status().history == tuple(made)
     for place in lab.status().backups:
         assert (place.count, place.newest) == (3, made[-1])
+    shown = CliRunner().invoke(app, ["status"]).stdout
+    assert f"backups at cloudprox: 3, newest {made[-1]}, ended {days[-1]:%Y-%m-%d}T00:00:" in shown
+    assert re.search(rf"^backups at offline-store: 3, newest {made[-1]}, ended \S+Z, replicated \S+Z$", shown, re.M)
+    assert "3 of these are a history, made with an injected clock" in shown
 
     # What each holds is of its day, and the log leads from each to any later instant.
     assert restored_to(lab, made[0], "--type=immediate") == f"{made[0][:8]}-00"
@@ -257,4 +263,7 @@ def test_a_week_is_made_and_broken_in_every_way(fresh_lab: Lab) -> None:
     ):
         with pytest.raises(DrctlError, match=words):
             lab.break_backup(fault, *options)
-    assert lab.mend_backup() == []
+    unknown = CliRunner().invoke(app, ["break", "backup", "burn"])
+    assert isinstance(unknown.exception, UsageError)
+    assert "wal-gap" in unknown.exception.hint
+    assert CliRunner().invoke(app, ["mend", "backup"]).stdout == "nothing is broken\n"
