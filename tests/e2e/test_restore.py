@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from drctl.lab import Lab
+from drctl.lab.damage import Fault
 from tests.support.operator import Operator, until, wreck_both_sites
 
 pytestmark = pytest.mark.lab
@@ -65,3 +66,50 @@ def test_both_sites_are_wrecked_drctl_is_killed_twice_and_the_service_is_back_fr
     # A second restore finds a service that is alive, and refuses.
     again = operator.restore(code=7)
     assert "drctl failover" in again.stderr or "is alive" in again.stderr
+
+
+def test_a_failover_without_a_standby_goes_over_to_the_restore_and_from_bad_copies_to_a_good_one(
+    fresh_lab: Lab, operator: Operator
+) -> None:
+    """One run and one clock; a flipped byte and a missing file each cost an attempt, and never a success."""
+    wreck_both_sites(fresh_lab)
+    fresh_lab.break_backup(Fault.FLIP, ["cloudprox"])
+    fresh_lab.break_backup(Fault.MISSING, ["teraco-dbn"])
+    done = operator.failover()
+    assert "standby-answers" in done.stderr
+    report = operator.report()
+    assert report["rto"]["verdict"] == "met"
+    tried = [s for s in report["steps"] if s["id"].endswith("/files")]
+    assert [s["outcome"] for s in tried] == ["failed", "failed", "succeeded"]
+    picked = [s["hosts"][0]["captured"] for s in report["steps"] if s["id"].endswith("/pick")]
+    assert [dict(c)["copy_location"] for c in picked] == ["cloudprox", "teraco-dbn", "offline-store"]
+    assert fresh_lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "f"
+    lost = fresh_lab.acknowledged().missing
+    assert (report["rpo"]["actual_s"] > 0) == bool(lost)
+
+
+def test_a_gap_in_the_wal_of_every_copy_is_found_before_the_promotion_and_a_person_has_to_accept_it(
+    fresh_lab: Lab, operator: Operator
+) -> None:
+    with_a_gap_everywhere(fresh_lab)
+    done = operator.restore(code=6)
+    assert "No copy of the backups has all of its WAL" in done.stderr
+    assert jobs_of(fresh_lab, "azure-san", "files") == 0, "nothing was overwritten"
+    done = operator.types(
+        "resume", "--no-input", "--approve", "from-a-copy/1/accept-the-gap=INC-9, the client agreed", code=None
+    )
+    assert done.returncode in (0, 4), done.stderr
+    assert "the client agreed" in operator.types("report").stdout
+    assert fresh_lab.acknowledged().missing
+    assert operator.report()["rpo"]["actual_s"] > 0
+
+
+def with_a_gap_everywhere(lab: Lab) -> None:
+    """Several files of WAL follow the newest backup, and one in their middle is missing at all three places."""
+    lab.wait_backup()
+    for _ in range(4):
+        lab.load(seconds=1, rate=10)
+        lab.psql("xneelo-jnb", "select pg_switch_wal()")
+    wreck_both_sites(lab)
+    assert lab.ssh("cloudprox", [*NIGHTLY[:-1], "replicate"]).returncode == 0
+    lab.break_backup(Fault.WAL_GAP, ["cloudprox", "teraco-dbn", "vault"])
