@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.core import TyperGroup
 
+from drctl.cli import completion
 from drctl.errors import DrctlError, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
     from drctl.backups.choose import Wish
 
-Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service, as the inventory names it.")]
+Service = Annotated[
+    str,
+    typer.Argument(
+        metavar="SERVICE", help="The service, as the inventory names it.", autocompletion=completion.services
+    ),
+]
 Inventory = Annotated[
     Path | None, typer.Option("--inventory", "-i", envvar="DRCTL_INVENTORY", metavar="FILE", help="The inventory.")
 ]

@@ -13,10 +13,18 @@ from typing import Annotated, Any
 
 import typer
 
+from drctl.cli import completion
 from drctl.cli.order import Order
 
-Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service, as the inventory names it.")]
-Runbook = Annotated[str, typer.Argument(metavar="RUNBOOK", help="A name in runbooks/, or a file.")]
+Service = Annotated[
+    str,
+    typer.Argument(
+        metavar="SERVICE", help="The service, as the inventory names it.", autocompletion=completion.services
+    ),
+]
+Runbook = Annotated[
+    str, typer.Argument(metavar="RUNBOOK", help="A name in runbooks/, or a file.", autocompletion=completion.runbooks)
+]
 Inventory = Annotated[
     Path | None, typer.Option("--inventory", "-i", envvar="DRCTL_INVENTORY", metavar="FILE", help="The inventory.")
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli import completion
 from drctl.cli.begin import Json, Plain
 from drctl.cli.settings import Settings, operator
 from drctl.errors import DrctlError, ExitCode, LockedError, UsageError
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
     from drctl.adapters.journal import JournalFile
     from drctl.engine.state import RunState
 
-Run = Annotated[str, typer.Argument(metavar="[RUN]", help="The run's id, or its end; else the newest open one.")]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="[RUN]", help="The run's id, or its end; else the newest open one.", autocompletion=completion.runs
+    ),
+]
 Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it goes into the report.")]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli import completion
 from drctl.cli.default_verb import DefaultVerb
 from drctl.cli.settings import Settings
 from drctl.errors import ExitCode, UsageError
@@ -31,7 +32,12 @@ app = typer.Typer(
 @app.command("pack")
 def pack(
     context: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="The run's id, or its end; else the newest.")] = "",
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="[RUN]", help="The run's id, or its end; else the newest.", autocompletion=completion.runs
+        ),
+    ] = "",
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="DIR_OR_TAR", help="A new directory, .tar or .tar.gz.")
     ] = "",

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from drctl.cli import begin
+from drctl.cli import begin, completion
 from drctl.cli.order import Order
 from drctl.errors import UsageError
 
@@ -142,8 +142,16 @@ def failback() -> dict[str, str]:
 
 def run(
     context: typer.Context,
-    runbook: Annotated[str, typer.Argument(metavar="RUNBOOK", help="A name in runbooks/, or a file.")] = "",
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service, as the inventory names it.")] = "",
+    runbook: Annotated[
+        str,
+        typer.Argument(metavar="RUNBOOK", help="A name in runbooks/, or a file.", autocompletion=completion.runbooks),
+    ] = "",
+    service: Annotated[
+        str,
+        typer.Argument(
+            metavar="SERVICE", help="The service, as the inventory names it.", autocompletion=completion.services
+        ),
+    ] = "",
     saved: Annotated[
         Path | None, typer.Option("--plan", metavar="FILE", help="Run exactly this plan, saved by drctl plan -o FILE.")
     ] = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from drctl.cli import completion
 from drctl.errors import ExitCode
 
 
@@ -17,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
 def history(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="[SERVICE]", help="One service; else all.")] = "",
+    service: Annotated[
+        str, typer.Argument(metavar="[SERVICE]", help="One service; else all.", autocompletion=completion.services)
+    ] = "",
     runbook: Annotated[str, typer.Option("--runbook", metavar="NAME", help="Only this runbook.")] = "",
     last: Annotated[int, typer.Option("--last", min=1, help="So many exercises of each, the newest.")] = 12,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drctl.cli import lab_backups, lab_doctor
+from drctl.cli import completion, lab_backups, lab_doctor
 from drctl.cli.lab_meant import Json, meant_lab, tell
 from drctl.errors import ExitCode, UsageError
 
@@ -33,8 +33,12 @@ app.add_typer(lab_backups.backups, name="backups")
 app.add_typer(lab_backups.breaking, name="break")
 app.add_typer(lab_backups.mending, name="mend")
 
-HostOrSite = Annotated[str, typer.Argument(metavar="HOST|SITE", help="A host or a site of the lab.")]
-HostName = Annotated[str, typer.Argument(metavar="HOST", help="A host of the lab.")]
+HostOrSite = Annotated[
+    str, typer.Argument(metavar="HOST|SITE", help="A host or a site of the lab.", autocompletion=completion.lab_hosts)
+]
+HostName = Annotated[
+    str, typer.Argument(metavar="HOST", help="A host of the lab.", autocompletion=completion.lab_hosts)
+]
 
 
 def _lab_settings() -> Settings:
@@ -223,8 +227,13 @@ def cut(
 
 @app.command()
 def heal(
-    one: Annotated[str | None, typer.Argument(metavar="HOST|SITE", help="One end; none heals all.")] = None,
-    other: Annotated[str | None, typer.Argument(metavar="HOST|SITE", help="The other end.")] = None,
+    one: Annotated[
+        str | None,
+        typer.Argument(metavar="HOST|SITE", help="One end; none heals all.", autocompletion=completion.lab_hosts),
+    ] = None,
+    other: Annotated[
+        str | None, typer.Argument(metavar="HOST|SITE", help="The other end.", autocompletion=completion.lab_hosts)
+    ] = None,
 ) -> None:
     """Heal a link that was cut; without names, all of them.
 
@@ -254,7 +263,12 @@ def rate(
 
 @app.command()
 def latency(
-    names: Annotated[list[str], typer.Argument(metavar="HOST|SITE...", help="One end, or both ends, of a link.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="HOST|SITE...", help="One end, or both ends, of a link.", autocompletion=completion.lab_hosts
+        ),
+    ],
     ms: Annotated[float, typer.Argument(metavar="MS", help="Milliseconds more for every round trip; 0 is none.")],
 ) -> None:
     """Make a link longer, or all links of one host: packets wait on their way, half the time in each direction.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drctl import __version__
+from drctl.cli import completion
 from drctl.cli.schema import write_file
 from drctl.cli.settings import Settings, pairs, this_program
 from drctl.errors import ExitCode
@@ -21,8 +22,15 @@ if TYPE_CHECKING:
     from drctl.model.plan import Plan
     from drctl.read.diagnostics import Diagnostic
 
-Runbook = Annotated[str, typer.Argument(metavar="RUNBOOK", help="A name in runbooks/, or a file.")]
-Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service, as the inventory names it.")]
+Runbook = Annotated[
+    str, typer.Argument(metavar="RUNBOOK", help="A name in runbooks/, or a file.", autocompletion=completion.runbooks)
+]
+Service = Annotated[
+    str,
+    typer.Argument(
+        metavar="SERVICE", help="The service, as the inventory names it.", autocompletion=completion.services
+    ),
+]
 Inventory = Annotated[
     Path | None, typer.Option("--inventory", "-i", envvar="DRCTL_INVENTORY", metavar="FILE", help="The inventory.")
 ]

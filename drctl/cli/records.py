@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli import completion
 from drctl.cli.settings import Settings
 from drctl.errors import ExitCode
 
@@ -58,7 +59,12 @@ def terminal_width() -> int:
 
 def status(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="[SERVICE]", help="One service; else all that ever ran.")] = "",
+    service: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SERVICE]", help="One service; else all that ever ran.", autocompletion=completion.services
+        ),
+    ] = "",
     json: Json = False,
 ) -> int:
     """How each service stands: its last run, since when it is unprotected, and what to type next.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli import completion
 from drctl.cli.records import summary_of, terminal_width
 from drctl.cli.settings import Settings
 from drctl.errors import DrctlError, ExitCode, UsageError
@@ -37,7 +38,12 @@ def register(app: typer.Typer) -> None:
 
 def report(
     context: typer.Context,
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="The run's id, or its end; else the newest.")] = "",
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="[RUN]", help="The run's id, or its end; else the newest.", autocompletion=completion.runs
+        ),
+    ] = "",
     form: Annotated[Format, typer.Option("--format", "-f", help="How it is written.")] = Format.TEXT,
     details: Annotated[bool, typer.Option("--details", help="In the text: each command and its output.")] = False,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")] = "",

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from drctl.cli import completion
 from drctl.cli.begin import Approve, BreakGlass, Json, NoInput, Override, Plain
 from drctl.cli.settings import Settings
 from drctl.errors import UsageError
@@ -19,7 +20,10 @@ def register(app: typer.Typer) -> None:
 def resume(
     context: typer.Context,
     run: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="The run's id, or its end; else the newest open one.")
+        str,
+        typer.Argument(
+            metavar="[RUN]", help="The run's id, or its end; else the newest open one.", autocompletion=completion.runs
+        ),
     ] = "",
     no_input: NoInput = False,
     json: Json = False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli import completion
 from drctl.cli.default_verb import DefaultVerb
 from drctl.cli.settings import Settings, operator
 from drctl.errors import DrctlError, ExitCode, UsageError
@@ -39,7 +40,9 @@ app = typer.Typer(
 @app.command("show")
 def show(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="[SERVICE]", help="One service; else all.")] = "",
+    service: Annotated[
+        str, typer.Argument(metavar="[SERVICE]", help="One service; else all.", autocompletion=completion.services)
+    ] = "",
     year: Annotated[
         int | None, typer.Option("--year", min=2000, max=9998, help="Which year (UTC); this one unless said.")
     ] = None,
@@ -84,7 +87,9 @@ def show(
 @app.command("declare")
 def declare(
     context: typer.Context,
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service that was down.")],
+    service: Annotated[
+        str, typer.Argument(metavar="SERVICE", help="The service that was down.", autocompletion=completion.services)
+    ],
     since: Annotated[str, typer.Option("--from", metavar="TIME", help="When it began.")],
     until: Annotated[str, typer.Option("--to", metavar="TIME", help="When it was over.")],
     reason: Reason = "",

@@ -143,8 +143,9 @@ def forecast_rto_s(state: RunState, now: datetime) -> float | None:
 
 
 def steps_done(state: RunState) -> tuple[int, int]:
-    """How many steps are over, and how many there are."""
-    steps = state.the_plan.steps()
+    """How many steps are over, and how many there are; a fallback and undos count when they are entered."""
+    entered = {Section.FALLBACK: state.fallen_back, Section.ROLLBACK: state.rolling_back}
+    steps = [s for stage in state.the_plan.stages if entered.get(stage.section, True) for s in stage.steps]
     return sum(1 for s in steps if state.step_outcome(s) is not None), len(steps)
 
 

@@ -209,7 +209,8 @@ def _host(endpoint: Endpoint, step: Step) -> str:
     user = f"{endpoint.user}@" if endpoint.user else ""
     become = f", as {code(step.become)} through sudo" if step.become else ""
     where = f"{markdown(endpoint.site)}, {markdown(endpoint.country)}"
-    return f"{code(endpoint.host)}: {code(f'{user}{endpoint.address}')} port {endpoint.port} ({where}){become}"
+    port = f" port {endpoint.port}" if endpoint.port else ""
+    return f"{code(endpoint.host)}: {code(f'{user}{endpoint.address}')}{port} ({where}){become}"
 
 
 def _action(step: Step, known: _Known, blanks: Mapping[str, str]) -> Iterator[str]:

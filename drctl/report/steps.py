@@ -58,6 +58,12 @@ class _Seen:
     waited_s: dict[Target, float]
 
 
+def _address(endpoint: Endpoint) -> str:
+    """As it stands in the plan; what is left out OpenSSH's configuration decided."""
+    user = f"{endpoint.user}@" if endpoint.user else ""
+    return f"{user}{endpoint.address}" + (f":{endpoint.port}" if endpoint.port else "")
+
+
 def _host_row(state: RunState, step: Step, target: Target, seen: _Seen) -> HostRow:
     known = state.target(target)
     attempts = seen.attempts.get(target, [])
@@ -70,7 +76,7 @@ def _host_row(state: RunState, step: Step, target: Target, seen: _Seen) -> HostR
         host=target.host,
         site=endpoint.site if endpoint else "",
         country=endpoint.country if endpoint else "",
-        address=f"{endpoint.user}@{endpoint.address}:{endpoint.port}" if endpoint else "",
+        address=_address(endpoint) if endpoint else "",
         outcome=Outcome.IN_DOUBT if known.outcome is None and known.doubt else known.outcome,
         reason=known.reason,
         detail=known.detail,

@@ -189,6 +189,11 @@ def _done_and_not(state: RunState) -> Iterator[str]:
     }
     if not any(lists.values()):
         yield "nothing was changed"
+    lists["left out by a person"] = [
+        f"{t.step} ({known.who}: {known.why})"
+        for t, known in state.targets.items()
+        if known.outcome is Outcome.SKIPPED and known.who not in ("", "drctl")
+    ]
     lists["failed, and changed nothing"] = [
         s.id
         for s in state.the_plan.steps()

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from drctl.engine.ports import Answer
 from drctl.engine.state import RunState
+from drctl.engine.values import fill
 from drctl.model.events import PersonAsked, Question
 from drctl.model.plan import Mode
 from drctl.report import verdict, words
@@ -81,7 +82,9 @@ class TerminalPerson:
                 return pause
             chosen = choice(said, question.answers)
             if chosen is None:
-                self._terminal.say(f"Please answer one of: {', '.join(question.answers)}.")
+                meant = [a for a in question.answers if said.strip() and a.startswith(said.strip().lower())]
+                also = f"That may be {' or '.join(meant)}. " if len(meant) > 1 else ""
+                self._terminal.say(f"{also}Please answer one of: {', '.join(question.answers)}.")
                 continue
             if chosen == "override" and not self._vouches(state.the_plan.step(question.step).requires or ""):
                 continue
@@ -139,13 +142,17 @@ def question_lines(question: PersonAsked, state: RunState, *, width: int) -> lis
         lines += _plain_wrapped(f"{words.reading('RTO', rto)}; {words.reading('RPO', rpo)}", width)
         if question.question is not Question.DEADLINE and (due := verdict.deadline_line(state, state.asked_at)):
             lines += _plain_wrapped(due, width)
+    hint = state.the_plan.step(question.step).failure_hint if question.question is Question.FAILED else ""
+    if hint:
+        lines += _plain_wrapped(f"To do: {fill(hint, state.values)}", width)
     lines.append("True of the systems now:")
     for truth in verdict.truths(state):
         lines += _wrapped(truth, width)
     lines.append("You can answer:")
     for answer in question.answers:
         meaning = _MEANING.get((question.question, answer)) or _ALWAYS.get(answer, "")
-        lines += _plain_wrapped(f"  {answer[:1]}, {answer}: {meaning}".rstrip(": "), width, hang="     ")
+        short = shortest(answer, question.answers)
+        lines += _plain_wrapped(f"  {short}, {answer}: {meaning}".rstrip(": "), width, hang="     ")
     return lines
 
 
@@ -156,6 +163,11 @@ def choice(said: str, answers: Sequence[str]) -> str | None:
         return wanted
     found = [a for a in answers if wanted and a.startswith(wanted)]
     return found[0] if len(found) == 1 else None
+
+
+def shortest(answer: str, answers: Sequence[str]) -> str:
+    """The fewest letters that mean this answer and no other."""
+    return next(answer[:n] for n in range(1, len(answer) + 1) if choice(answer[:n], answers) == answer)
 
 
 def login() -> str:

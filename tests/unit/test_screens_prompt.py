@@ -8,6 +8,7 @@ import pty
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Thread
 
 import pytest
@@ -17,7 +18,7 @@ from drctl.engine.ports import Answer
 from drctl.engine.state import RunState
 from drctl.model.events import PersonAsked, Question
 from drctl.model.plan import Mode
-from drctl.screens.prompt import TerminalPerson, choice, question_lines
+from drctl.screens.prompt import TerminalPerson, choice, question_lines, shortest
 from drctl.screens.terminal import Terminal
 from drctl.screens.unattended import UnattendedPerson
 from tests.support import sample_runs as samples
@@ -203,3 +204,24 @@ def test_what_no_flag_answers_goes_to_whoever_is_there() -> None:
     person = unattended(otherwise=Somebody())
     assert person.decide(*asked("paused_after_failure", Question.FAILED)).who == "somebody"
     assert person.decide(*asked("succeeded", Question.APPROVAL)).who == "ci@runner"
+
+
+def test_the_letters_that_are_offered_mean_one_answer_each() -> None:
+    answers = ("retry", "skip", "fallback", "rollback", "pause", "abort")
+    letters = {answer: shortest(answer, answers) for answer in answers}
+    assert letters == {
+        "retry": "re", "skip": "s", "fallback": "f", "rollback": "ro", "pause": "p", "abort": "a",
+    }  # fmt: skip
+    assert all(choice(short, answers) == answer for answer, short in letters.items())
+    assert shortest("fail", ("fail", "failed")) == "fail"
+
+
+def test_a_failed_step_says_what_to_do_about_it() -> None:
+    body, state = asked("paused_after_failure", Question.FAILED)
+    step = replace(state.the_plan.step(body.step), failure_hint="Free some space on ${service}")
+    stages = tuple(
+        replace(stage, steps=tuple(step if s.id == step.id else s for s in stage.steps))
+        for stage in state.the_plan.stages
+    )
+    state = replace(state, plan=replace(state.the_plan, stages=stages), values={**state.values, "service": "acme"})
+    assert "To do: Free some space on acme" in question_lines(body, state, width=80)

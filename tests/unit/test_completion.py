@@ -1,0 +1,63 @@
+"""What Tab offers, in a real bash with the lines that drctl gives it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drctl.adapters.journal import JournalFile
+
+ROOT = Path(__file__).parents[2]
+ASK = """
+PATH=$1:$PATH; shift
+eval "$(_DRCTL_COMPLETE=source_bash drctl)"
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+_drctl_completion drctl
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "runbooks").mkdir()
+    (tmp_path / "inventories").mkdir()
+    for name in ("failover", "readiness"):
+        shutil.copy(ROOT / "runbooks" / f"{name}.yml", tmp_path / "runbooks")
+    shutil.copy(ROOT / "inventories" / "taskflow.example.yml", tmp_path / "inventories" / "real.yml")
+    return tmp_path
+
+
+def offered(folder: Path, *words: str) -> list[str]:
+    """What Tab offers behind these words, the last of which is begun."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("bash is not installed")
+    done = subprocess.run(
+        [bash, "-c", ASK, "bash", str(Path(sys.executable).parent), "drctl", *words], cwd=folder, capture_output=True,
+        text=True, timeout=60, check=True, env={"HOME": str(folder), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_verbs_runbooks_services_and_hosts_of_the_lab(folder: Path) -> None:
+    assert offered(folder, "fail") == ["failover", "failback"]
+    assert offered(folder, "check", "") == ["failover", "readiness"]
+    services = offered(folder, "failover", "")
+    assert services
+    assert offered(folder, "failover", services[0][:3]) == [s for s in services if s.startswith(services[0][:3])]
+    assert offered(folder, "lab", "power", "off", "az") == ["azure-san"]
+
+
+def test_what_cannot_be_read_offers_nothing_and_writes_nothing(folder: Path) -> None:
+    (folder / "inventories" / "real.yml").write_text("[" * 100)
+    before = sorted(folder.rglob("*"))
+    assert offered(folder, "failover", "") == []
+    assert offered(folder, "report", "") == []
+    assert sorted(folder.rglob("*")) == before
+    JournalFile(folder / "state" / "journal.db").close()
+    assert offered(folder, "--state-dir", str(folder / "state"), "report", "") == []
