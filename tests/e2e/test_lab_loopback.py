@@ -148,10 +148,11 @@ def test_a_failover_without_a_power_switch_fences_over_ssh_and_loses_nothing(
     done = person.drctl("failover", SERVICE, "-i", str(inventory), "--yes", "--reason", "a drill on loopback")
     # There is no pgBackRest to take the new backup with, and drctl does not say that the service is protected.
     assert done.returncode == 1, done.stderr
-    assert "FAILED    end-stale-backup" in done.stderr
     assert "UNPROTECTED since" in done.stderr
     report = json.loads(person.drctl("report", "--format", "json").stdout)
-    outcomes = {step["id"]: step["outcome"] for step in report["steps"]}
+    # Steps by their own names, whichever runbook of the failover has them.
+    outcomes = {step["id"].split("/")[-1]: step["outcome"] for step in report["steps"] if step["hosts"][0]["attempts"]}
+    assert outcomes["end-stale-backup"] == "failed"
     assert (outcomes["fence-by-power"], outcomes["fence-over-ssh"]) == ("failed", "succeeded")
     assert (outcomes["promote"], outcomes["repoint"], outcomes["service-answers"]) == ("succeeded",) * 3
     assert (report["rto"]["verdict"], report["rpo"]["verdict"]) == ("met", "met")
