@@ -34,6 +34,11 @@ Lost = Annotated[
     typer.Option("--assume-lost", metavar="SITE", help="As if this site were lost: what is there does not exist."),
 ]
 
+Verify = Annotated[bool, typer.Option("--verify", help="First have every file read and its checksum compared.")]
+VerifyTimeout = Annotated[
+    str, typer.Option("--verify-timeout", metavar="DURATION", help="How long a location may take for that.")
+]
+
 
 class _WithUsualVerb(TyperGroup):
     """``drctl backups SERVICE`` is short for ``drctl backups list SERVICE``."""
@@ -54,10 +59,8 @@ def listing(
     inventory: Inventory = None,
     location: At = "",
     assume_lost: Lost = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Have every file read and its checksum compared.")] = False,
-    verify_timeout: Annotated[
-        str, typer.Option("--verify-timeout", metavar="DURATION", help="How long a location may take for that.")
-    ] = "4h",
+    verify: Verify = False,
+    verify_timeout: VerifyTimeout = "4h",
     json: Json = False,
 ) -> int:
     """Every copy of a service's backups, whether it may be trusted, and what was promised and is not so. Read-only.
@@ -112,6 +115,8 @@ def pick(
     outage_started: Annotated[
         str, typer.Option("--outage-started", metavar="TIME", help="The RPO as seen from then, instead of now.")
     ] = "",
+    verify: Verify = False,
+    verify_timeout: VerifyTimeout = "4h",
     lines: Annotated[bool, typer.Option("--lines", help="One value on a line, for a step's capture.")] = False,
     json: Json = False,
 ) -> int:
@@ -129,11 +134,12 @@ def pick(
     from drctl.cli.copies import asked, gathered
     from drctl.screens import copies as screen
 
+    limit_s = _duration("--verify-timeout", verify_timeout)
     moment = _instant("--to", to)
     since = _instant("--outage-started", outage_started)
     _known_copies(excepted or [])
     question = asked(service, inventory, location=location, lost=assume_lost or [])
-    found = gathered(context.obj, question)
+    found = gathered(context.obj, question, verify_timeout_s=limit_s if verify else None)
     wish = Wish(
         label=backup,
         location=location,

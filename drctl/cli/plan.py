@@ -136,7 +136,8 @@ def show(plan: Plan, *, as_json: bool, output: Path | None = None, settings: Set
         return
     from drctl.screens.plan import print_plan
 
-    print_plan(plan, sys.stdout, environ=os.environ, expected=expected)
+    exposure = settings.exposure_line(plan.service) if settings is not None else ""
+    print_plan(plan, sys.stdout, environ=os.environ, expected=expected, exposure=exposure)
 
 
 def _made(

@@ -74,7 +74,12 @@ def status(
     from drctl.screens.tables import status_json, status_text
 
     found = [s for s in _summaries(context.obj, 200) if service in ("", s.service)]
-    typer.echo(status_json(found) if json else status_text(found, width=terminal_width()), nl=False)
+    settings: Settings = context.obj
+    exposures = {s.service: settings.exposure_line(s.service) for s in found}
+    if json:
+        typer.echo(status_json(found, exposures=exposures), nl=False)
+    else:
+        typer.echo(status_text(found, width=terminal_width(), exposures=exposures), nl=False)
     return ExitCode.DONE
 
 

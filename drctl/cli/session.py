@@ -127,6 +127,7 @@ class _Outputs:
 
 def start(settings: Settings, plan: Plan, manner: Manner, *, run_id: str, given: tuple[Body, ...], reason: str) -> int:
     """Begin a run of this plan, and carry it to its end or a pause; the exit code."""
+    from drctl.adapters.kept import KeptFiles
     from drctl.plan.codec import plan_digest
 
     first = RunStarted(
@@ -138,6 +139,7 @@ def start(settings: Settings, plan: Plan, manner: Manner, *, run_id: str, given:
         interactive=manner.interactive,
         reason=reason,
         operator_keys=_own_keys(plan),
+        exposure=KeptFiles(settings.state_dir / "backups", plan.service).exposure(),
     )
     made = _forecast(settings, plan)
     return _conduct(settings, plan, manner, run_id=run_id, state=RunState(), bodies=(first, *given, *made))

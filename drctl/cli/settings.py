@@ -35,6 +35,15 @@ class Settings:
     def locks(self) -> Path:
         return self.state_dir / "locks"
 
+    def exposure_line(self, service: str) -> str:
+        """What a restore would lose, as ``drctl backups`` last measured it, in one line."""
+        from drctl.adapters.clock import SystemClock
+        from drctl.adapters.kept import KeptFiles
+        from drctl.model.exposure import exposure_line
+
+        found = KeptFiles(self.state_dir / "backups", service).exposure()
+        return exposure_line(found, now=SystemClock().now(), service=service)
+
     def journal(self) -> JournalFile:
         """The journal, opened.
 

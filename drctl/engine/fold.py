@@ -43,6 +43,7 @@ def fold(state: RunState, event: ev.Event) -> RunState:
                 controller=body.controller,
                 pid=body.pid,
                 reason=body.reason,
+                exposure=body.exposure,
                 started_at=event.at,
                 clock={Mark.DECLARED: ClockPoint(at=event.at, source="the run was started")},
             )

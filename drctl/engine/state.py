@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from drctl.model import events as ev
 from drctl.model.events import Act, Outcome, Reason
+from drctl.model.exposure import Exposure
 from drctl.model.plan import Mark, Mode, OnFailure, OnUnreachable, Plan, Step
 
 
@@ -97,6 +98,7 @@ class RunState:
     controller: str = ""
     pid: int = 0
     reason: str = ""
+    exposure: Exposure | None = None  # as it was last measured before the run began
     started_at: datetime | None = None
     last_at: datetime | None = None
     targets: Mapping[Target, TargetState] = field(default_factory=dict)

@@ -56,6 +56,7 @@ def inventory(settings: Settings, system_identifier: str) -> dict[str, Any]:
         "residency": "ZA",
         "timezone": "Africa/Johannesburg",
         "objectives": {"rto": "4h", "rpo": "24h"},
+        "backup_schedule": {"at": "02:00", "keep": "7d", "regions": 2, "physical": True},
         "ssh": {"config": str(ssh.config_path(settings))},
         "sites": {
             site.name: {"provider": site.provider, "city": site.city, "country": site.country, "kind": site.kind}

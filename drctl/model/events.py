@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from drctl.model.exposure import Exposure
 from drctl.model.plan import Mark, Plan
 
 
@@ -93,6 +94,7 @@ class RunStarted:
     interactive: bool
     reason: str = ""  # why this run: a ticket, a sentence
     operator_keys: tuple[str, ...] = ()  # fingerprints of the operator's own SSH keys: they cannot approve
+    exposure: Exposure | None = None  # what a restore would lose, as it was last measured before the run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

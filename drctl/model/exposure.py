@@ -70,3 +70,14 @@ def exposure_line(found: Exposure | None, *, now: datetime, service: str) -> str
     if found.wal_worst_s is not None:
         said += f", {format_duration(found.wal_worst_s)} with archived WAL"
     return said
+
+
+def exposure_short(found: Exposure, *, now: datetime) -> str:
+    """The same for a narrow screen."""
+    exposed_s = found.exposed_s(now)
+    if exposed_s is None:
+        return "A restore: NO usable copy"
+    worst = f"worst {format_duration(found.nightly_worst_s)} nightly"
+    if found.wal_worst_s is not None:
+        worst += f", {format_duration(found.wal_worst_s)} with WAL"
+    return f"A restore would lose at most {format_duration(exposed_s)}; {worst}"

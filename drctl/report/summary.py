@@ -33,7 +33,7 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
     goes_on = state.ended in (None, Ended.PAUSED)
     until = max(now, events[-1].at) if now is not None and goes_on else events[-1].at
     rto = _objective(verdict.rto(state, until), note="")
-    rpo = _objective(verdict.rpo(state), note=verdict.nightly_note(plan.objectives.rpo_s))
+    rpo = _objective(verdict.rpo(state), note=verdict.rpo_note(state))
     steps = step_rows(state, events)
     code = verdict.exit_code(state)
     outage = state.clock.get(Mark.OUTAGE_STARTED)

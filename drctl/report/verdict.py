@@ -13,6 +13,7 @@ from drctl.engine.state import NOT_SENT, RunState, targets_of
 from drctl.engine.values import fill
 from drctl.errors import ExitCode
 from drctl.model.events import Ended, Outcome, Question, Reason
+from drctl.model.exposure import exposure_line
 from drctl.model.plan import Approval, Mark, Mode, Step, Wait
 from drctl.model.units import format_duration, format_instant
 
@@ -27,6 +28,15 @@ DAY_S = 86_400.0
 def nightly_note(target_s: float | None) -> str:
     """TaskFlow's warning, wherever an RPO is shown that a nightly backup cannot keep."""
     return NIGHTLY_NOTE if target_s is not None and target_s <= DAY_S else ""
+
+
+def rpo_note(state: RunState) -> str:
+    """What stands under a run's RPO: the exposure by a restore as last measured before it, or what to type for it."""
+    known, began, service = state.exposure, state.started_at, state.the_plan.service
+    if known is not None and began is not None:
+        return f"When the run began, {exposure_line(known, now=began, service=service)}"
+    note = nightly_note(state.the_plan.objectives.rpo_s)
+    return f"{note} Exposure by a restore not measured: type drctl backups {service}" if note else ""
 
 
 def exercise(state: RunState) -> bool:

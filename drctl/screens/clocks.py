@@ -10,6 +10,7 @@ from rich.text import Text
 from drctl.engine import deadline, objectives
 from drctl.engine.objectives import Reading, Verdict
 from drctl.engine.state import RunState
+from drctl.model.exposure import exposure_short
 from drctl.model.plan import Mark
 from drctl.model.units import format_duration
 from drctl.report import verdict
@@ -28,13 +29,20 @@ def clock_lines(state: RunState, now: datetime, *, width: int, notes: bool) -> I
         late = found is not None and now >= found.at
         yield Text(f"     {one_line(due)}", style="bold red" if late else "")
     yield _rpo_line(state)
-    if notes and verdict.exercise(state) and (note := verdict.nightly_note(state.the_plan.objectives.rpo_s)):
-        yield Text(f"      {note if len(note) + 6 <= width else SHORT_NOTE}", style="dim")
+    if notes and verdict.exercise(state):
+        yield from _rpo_note(state, now, width)
     restored = state.clock.get(Mark.SERVICE_RESTORED)
     if restored is not None and Mark.PROTECTED not in state.clock and verdict.exercise(state):
         spent = format_duration(max(0.0, (now - restored.at).total_seconds()))
         text = f" UNPROTECTED for {spent}: the service is back, and no second copy can take over"
         yield Text(text, style="bold yellow")
+
+
+def _rpo_note(state: RunState, now: datetime, width: int) -> Iterator[Text]:
+    if state.exposure is not None:
+        yield Text(f"      {one_line(exposure_short(state.exposure, now=now))}", style="dim")
+    elif note := verdict.nightly_note(state.the_plan.objectives.rpo_s):
+        yield Text(f"      {note if len(note) + 6 <= width else SHORT_NOTE}", style="dim")
 
 
 def _rto_line(state: RunState, now: datetime, width: int) -> Text:

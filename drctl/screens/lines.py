@@ -275,8 +275,7 @@ def _footer(event: Event, state: RunState) -> Iterator[str]:
     yield f"{state.mode.value.upper()} {one_line(verdict.headline(state, event.at))}"
     yield f"  {words.reading('RTO', verdict.rto(state, event.at))}"
     yield f"  {words.reading('RPO', verdict.rpo(state))}"
-    target_s = state.the_plan.objectives.rpo_s
-    if note := verdict.nightly_note(target_s):
+    if note := verdict.rpo_note(state):
         yield f"  {note}"
     restored = state.clock.get(Mark.SERVICE_RESTORED)
     if restored is not None and Mark.PROTECTED not in state.clock and verdict.exercise(state):

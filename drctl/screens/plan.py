@@ -60,30 +60,37 @@ def as_json_object(plan: Plan, expected: ForecastMade | None = None) -> JsonObje
     }
 
 
-def plain_text(plan: Plan, expected: ForecastMade | None = None) -> str:
-    """The plan without colours."""
-    return "".join(f"{text}\n" for text, _ in _lines(plan, expected))
+def plain_text(plan: Plan, expected: ForecastMade | None = None, *, exposure: str = "") -> str:
+    """The plan without colours. ``exposure`` is the line about what a restore would lose."""
+    return "".join(f"{text}\n" for text, _ in _lines(plan, expected, exposure))
 
 
-def print_plan(plan: Plan, stream: TextIO, *, environ: Mapping[str, str], expected: ForecastMade | None = None) -> None:
+def print_plan(
+    plan: Plan,
+    stream: TextIO,
+    *,
+    environ: Mapping[str, str],
+    expected: ForecastMade | None = None,
+    exposure: str = "",
+) -> None:
     """Write the plan; in colours when the stream is a terminal that shows them."""
     from drctl.screens.problems import colours
 
     if not colours(stream, environ):
-        write(stream, plain_text(plan, expected))
+        write(stream, plain_text(plan, expected, exposure=exposure))
         return
     from rich.console import Console
     from rich.text import Text
 
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
-    for text, style in _lines(plan, expected):
+    for text, style in _lines(plan, expected, exposure):
         console.print(Text(text, style=style), soft_wrap=True)
 
 
-def _lines(plan: Plan, expected: ForecastMade | None) -> Iterator[Line]:
+def _lines(plan: Plan, expected: ForecastMade | None, exposure: str) -> Iterator[Line]:
     found = bounds(plan)
     spans = dict(found.sections)
-    yield from _header(plan, found)
+    yield from _header(plan, found, exposure)
     number = 0
     for section in Section:
         if section not in spans:
@@ -130,13 +137,15 @@ _TITLES = {
 }
 
 
-def _header(plan: Plan, found: Bounds) -> Iterator[Line]:
+def _header(plan: Plan, found: Bounds, exposure: str) -> Iterator[Line]:
     yield one_line(plan.title), _HEAD
     sla = "under the SLA" if plan.sla else "outside the SLA"
     yield _fact("service", f"{plan.service} ({one_line(plan.service_title)}), {sla}"), _PLAIN
     level = "plan: nothing was connected to" if plan.mode is Mode.PLAN else plan.mode.value
     yield _fact("mode", level), _PLAIN
     yield _fact("objectives", _objectives(plan)), _PLAIN
+    if exposure and plan.objectives.rpo_s is not None:
+        yield _fact("", one_line(exposure)), _PLAIN
     sources = [("runbook", plan.runbook_source), *(("calls", source) for source in plan.called_sources)]
     for name, source in (*sources, ("inventory", plan.inventory_source)):
         yield _fact(name, f"{one_line(source.path)}  sha256 {source.sha256[:16]}"), _PLAIN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from drctl.engine.objectives import Verdict
 from drctl.model.events import Ended, JsonObject
@@ -63,14 +63,18 @@ def runs_json(summaries: Sequence[Summary]) -> str:
     return json.dumps([_brief(s) for s in summaries], indent=2) + "\n"
 
 
-def status_text(summaries: Sequence[Summary], *, width: int = 0) -> str:
-    """How each service stands by its newest runs. ``summaries`` come newest first."""
+def status_text(summaries: Sequence[Summary], *, width: int = 0, exposures: Mapping[str, str] | None = None) -> str:
+    """How each service stands by its newest runs. ``summaries`` come newest first.
+
+    ``exposures`` has for each service the line about what a restore would lose.
+    """
     if not summaries:
         return "no runs yet\n"
-    return "\n".join(_service_text(found, width) for found in _by_service(summaries))
+    known = exposures or {}
+    return "\n".join(_service_text(found, width, known.get(found[0].service, "")) for found in _by_service(summaries))
 
 
-def status_json(summaries: Sequence[Summary]) -> str:
+def status_json(summaries: Sequence[Summary], *, exposures: Mapping[str, str] | None = None) -> str:
     """The same for programs: a list with one member a service."""
     rows = []
     for found in _by_service(summaries):
@@ -92,6 +96,7 @@ def status_json(summaries: Sequence[Summary]) -> str:
                     }
                     for period in bare
                 ],
+                "exposure": (exposures or {}).get(found[0].service),
                 "next_commands": list(_next(found)),
             }
         )
@@ -169,7 +174,7 @@ def _protection(found: Sequence[Summary]) -> list[str]:
     return [f"  protected   since {until} ({by}); before that unprotected from {since}, for {lasted}"]
 
 
-def _service_text(found: Sequence[Summary], width: int) -> str:
+def _service_text(found: Sequence[Summary], width: int, exposure: str) -> str:
     last = found[0]
     title = f" ({last.service_title})" if last.service_title else ""
     state = "paused" if _open(last) else "ended"
@@ -184,6 +189,8 @@ def _service_text(found: Sequence[Summary], width: int) -> str:
         lines.append(f"  deadline    {last.deadline.text}")
     lines += [f"  not over    {s.run_id}: {s.headline}" for s in found[1:] if _open(s)]
     lines += _protection(found)
+    if exposure:
+        lines.append(f"  RPO         {exposure}")
     lines += [f"  do          {hint}" for hint in last.hints]
     lines += [f"  {'next' if n == 0 else '':<11} {command}" for n, command in enumerate(_next(found))]
     return "".join(_fit(line, width) + "\n" for line in lines)

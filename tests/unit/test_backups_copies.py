@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -115,8 +116,8 @@ def test_wal_that_changed_since_is_not_verified_any_more_and_new_wal_does_no_har
 
 def test_a_verify_does_not_hold_for_ever() -> None:
     where = seen()
-    copies = judge(where, verified("clean", where, at=NOW - timedelta(days=8)), {})
-    assert {c.why for c in copies} == {("last verified 8d 00h ago",)}
+    copies = judge(where, verified("clean", where, at=NOW - timedelta(days=3)), {})
+    assert {c.why for c in copies} == {("last verified 3d 00h ago",)}
 
 
 def test_a_verify_that_broke_off_neither_proves_nor_condemns() -> None:
@@ -367,3 +368,20 @@ def test_copies_at_the_primarys_own_site_do_not_count() -> None:
     found = exposure([seen()], judge(seen(), {}, {}), None, primary_sites={"cloudprox"}, now=NOW)
     assert found.exposed_s(NOW) is None
     assert "NO usable copy" in exposure_line(found, now=NOW, service="acacia")
+
+
+def test_the_reference_page_knows_every_member_and_every_finding() -> None:
+    from drctl.screens.copies import choice_json, listing_json
+
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "backups.md").read_text()
+    where = replace(seen(), at=NOW)
+    copies = judge(where, verified("clean", where), {})
+    found = exposure([where], copies, None, primary_sites=set(), now=NOW)
+    told = listing_json([where], copies, findings([where], copies, PROMISED, NOW), found, service="acacia", now=NOW)
+    chosen = choice_json(choose([where], copies, Wish()), service="acacia", now=NOW)
+    names = {*told, *chosen, *told["exposure"], *told["locations"][0], *told["copies"][0], *told["findings"][0]}  # type: ignore[call-overload,index]
+    assert sorted(name for name in names if f"`{name}`" not in page) == []
+    source = (Path(__file__).parents[2] / "drctl" / "backups" / "schedule.py").read_text()
+    kinds_in_code = set(re.findall(r'"([a-z-]+)"', " ".join(re.findall(r"kind=.*", source))))
+    assert len(kinds_in_code) == 14
+    assert sorted(kind for kind in kinds_in_code if f"`{kind}`" not in page) == []
