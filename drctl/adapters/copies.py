@@ -68,7 +68,7 @@ for file in "$@"; do
         *.gz) unpack='gzip -dc' ;;
         *.lz4) unpack='lz4 -dcq' ;;
         *.bz2) unpack='bzip2 -dc' ;;
-        *) unpack=cat ;;
+        *) unpack='cat' ;;
     esac
     {_ASK} repo-get "archive/$stanza/$file" | $unpack >"$directory/$name" || continue
     TZ=UTC "$tool" --rmgr=Transaction "$directory/$name" 2>/dev/null |

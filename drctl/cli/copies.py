@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from drctl.backups.copies import Copy, Restored, Seen
     from drctl.backups.exposed import Archiver
     from drctl.backups.schedule import Promises
+    from drctl.model.events import Event
     from drctl.model.exposure import Exposure
     from drctl.model.inventory import Inventory
     from drctl.model.plan import Endpoint
@@ -214,8 +215,7 @@ def _tested(settings: Settings, service: str) -> dict[tuple[str, str], Restored]
     from itertools import islice
 
     from drctl.backups.copies import Restored
-    from drctl.model.events import AttemptFinished, Ended, RunEnded, RunStarted
-    from drctl.model.plan import Mode
+    from drctl.model.events import Ended, RunEnded
 
     found: dict[tuple[str, str], Restored] = {}
     with closing(settings.journal()) as journal:
@@ -223,16 +223,31 @@ def _tested(settings: Settings, service: str) -> dict[tuple[str, str], Restored]
         for head in heads:
             if not (isinstance(head.last.body, RunEnded) and head.last.body.ended is Ended.DONE):
                 continue
-            values: dict[str, str] = {}
-            mode = Mode.PLAN
-            for event in journal.events(head.run_id):
-                if isinstance(event.body, RunStarted):
-                    mode = event.body.plan.mode
-                elif isinstance(event.body, AttemptFinished):
-                    values |= event.body.captured
-            copy = values.get("backup_location", ""), values.get("backup_label", "")
-            if all(copy) and mode in (Mode.DRILL, Mode.REAL) and copy not in found:
-                found[copy] = Restored(
-                    location=copy[0], label=copy[1], at=head.last.at, run_id=head.run_id, mode=mode.value
-                )
+            copy, mode = restored_copy(journal.events(head.run_id))
+            if all(copy) and copy not in found:
+                found[copy] = Restored(location=copy[0], label=copy[1], at=head.last.at, run_id=head.run_id, mode=mode)
     return found
+
+
+def restored_copy(events: Iterable[Event]) -> tuple[tuple[str, str], str]:
+    """Location and label of the copy that a run restored last, empty when none, and the run's mode.
+
+    A failover may pick a copy only to know what a restore would take: what counts is a choice in a runbook that
+    restores, or in the fallback.
+    """
+    from drctl.model.events import AttemptFinished, RunStarted
+    from drctl.model.plan import Mode, Section
+
+    values: dict[str, str] = {}
+    mode, counts = Mode.PLAN, set[str]()
+    for event in events:
+        match event.body:
+            case RunStarted(plan=plan):
+                mode = plan.mode
+                section = None if "restore" in plan.runbook else Section.FALLBACK
+                counts = {step.id for step in plan.steps(section)}
+            case AttemptFinished() as body if body.step in counts:
+                values |= body.captured
+    if mode not in (Mode.DRILL, Mode.REAL):
+        return ("", ""), mode.value
+    return (values.get("copy_location", ""), values.get("copy_label", "")), mode.value

@@ -98,7 +98,7 @@ def choice_json(choice: Choice, *, service: str, now: datetime) -> JsonObject:
 
 
 def choice_lines(copy: Copy, *, now: datetime, to: datetime | None = None) -> str:
-    """One value on a line, in an order that never changes: new ones are only added at the end."""
+    """One value on a line; runbooks capture them by their place."""
     values = (
         copy.location.name,
         copy.location.host or "",

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from drctl.adapters.kept import KeptFiles
 from drctl.backups.copies import Verified
+from drctl.cli.copies import restored_copy
 from drctl.cli.settings import Settings
 from drctl.engine.fold import fold
 from drctl.engine.state import RunState
-from drctl.model.events import Event, RunStarted
+from drctl.model.events import Act, AttemptFinished, Event, Outcome, RunStarted
 from drctl.model.exposure import Exposure
+from drctl.model.plan import Mode, Section, Stage
 from drctl.report import json as report_json
 from drctl.report.summary import summarise
 from drctl.screens.clocks import clock_lines
@@ -22,6 +24,7 @@ from drctl.screens.lines import LinesScreen
 from drctl.screens.plan import plain_text
 from drctl.screens.tables import status_json, status_text
 from tests.support import sample_runs as samples
+from tests.support import world
 
 POINT = datetime(2026, 11, 23, 0, 6, tzinfo=UTC)
 KNOWN = Exposure(
@@ -97,3 +100,20 @@ def test_the_screens_of_a_run_say_it() -> None:
     live = "\n".join(line.plain for line in clock_lines(state, events[-1].at, width=120, notes=True))
     assert "A restore would lose at most " in live
     assert "; worst 24h 18m nightly, 1m 03s with WAL" in live
+
+
+def test_a_copy_that_a_run_restored_is_found_in_its_events() -> None:
+    def run(*, mode: Mode, runbook: str, section: Section) -> tuple[tuple[str, str], str]:
+        plan = world.plan_of_stages(Stage(section=section, steps=(world.step("pick", host=None),)), mode=mode)
+        begun = samples.Builder(replace(plan, runbook=runbook)).begin().events[0]
+        captured = {"copy_location": "cloudprox", "copy_label": "20261123-000003F"}
+        done = AttemptFinished(
+            step="pick", host="", attempt=1, act=Act.RUN, outcome=Outcome.SUCCEEDED, captured=captured
+        )
+        return restored_copy([begun, replace(begun, body=done)])
+
+    copy = ("cloudprox", "20261123-000003F")
+    assert run(mode=Mode.DRILL, runbook="restore", section=Section.STEPS) == (copy, "drill")
+    assert run(mode=Mode.REAL, runbook="failover", section=Section.FALLBACK) == (copy, "real")
+    assert run(mode=Mode.REAL, runbook="failover", section=Section.STEPS)[0] == ("", "")  # only to know what it takes
+    assert run(mode=Mode.CHECK, runbook="restore", section=Section.STEPS)[0] == ("", "")
