@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from drctl.engine.state import RunState, Target, targets_of
 from drctl.model.events import Estimate, PersonAsked, Question
-from drctl.model.plan import DeadlineAction, DeadlineRule, Mark, Mode, Section, Step
+from drctl.model.plan import Mark, Mode, Section, Step
+from drctl.model.promises import DeadlineAction, DeadlineRule
 from drctl.model.units import format_duration, local_time
 
 
@@ -28,9 +29,15 @@ class Deadline:
 
 def deadline(state: RunState) -> Deadline | None:
     """The deadline of a run that could still leave for its fallback; None when there is none, or nothing to leave."""
-    if Mark.SERVICE_RESTORED in state.clock or state.fallen_back or state.rolling_back:
+    if Mark.SERVICE_RESTORED in state.clock or state.fallen_back or state.rolling_back or _past_return(state):
         return None
     return worked_out(state)
+
+
+def _past_return(state: RunState) -> bool:
+    """Whether the step has succeeded after which the runbook is not left: a promoted standby is not restored over."""
+    rule = state.plan.deadline if state.plan is not None else None
+    return rule is not None and bool(rule.until) and state.holds(state.the_plan.step(rule.until))
 
 
 def worked_out(state: RunState) -> Deadline | None:

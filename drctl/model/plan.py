@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from drctl.model.promises import Carries, DeadlineRule, Residency
+
 
 class Mode(StrEnum):
     """The levels of safety that a run can have; only drill and real count as an exercise."""
@@ -61,15 +63,6 @@ class OnUnreachable(StrEnum):
 
     FAIL = "fail"
     CONTINUE = "continue"
-
-
-class DeadlineAction(StrEnum):
-    """What becomes of a run at its deadline when nobody is there to decide."""
-
-    FALLBACK = "fallback"
-    CONTINUE = "continue"
-    PAUSE = "pause"
-    ABORT = "abort"
 
 
 class Mark(StrEnum):
@@ -198,44 +191,6 @@ class Transfer:
     local: str
     remote: str
     sha256: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Carries:
-    """That a step carries the service's data somewhere, and what is known beforehand of how much and how fast.
-
-    ``size`` names a captured value of bytes; ``size_bytes`` is what the inventory says when no run has captured it.
-    ``mb_per_s`` is the inventory's stated assumption, in 10^6 bytes a second.
-    """
-
-    size: str = ""
-    size_bytes: float | None = None
-    mb_per_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadlineRule:
-    """What the runbook says of the last moment at which to leave it for its fallback; ``margin_s`` is kept free."""
-
-    action: DeadlineAction = DeadlineAction.CONTINUE
-    margin_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A host of the inventory and the country of its site."""
-
-    host: str
-    address: str
-    country: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Residency:
-    """The country that the service's data must stay in, and every machine whose country is known."""
-
-    country: str
-    places: tuple[Place, ...]
 
 
 Action = Shell | Http | Tcp | Approval | Wait | Manual | Transfer

@@ -136,6 +136,8 @@ class DeadlineText(Written):
     """What is done then when nobody is there; a person who is there is asked."""
     margin: Duration = 0.0
     """How much earlier it is, so that there is time to decide."""
+    until: Slug | None = None
+    """A step of steps: once it has succeeded the runbook is not left any more."""
 
 
 def _script_or_undo(value: Any) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path as FilePath
 
 from drctl.errors import UsageError
 from drctl.model.inventory import Inventory
-from drctl.model.plan import DeadlineAction, DeadlineRule, Mode, Objectives, Plan, Source, Stage, Step, Variable
+from drctl.model.plan import Mode, Objectives, Plan, Source, Stage, Step, Variable
+from drctl.model.promises import DeadlineAction, DeadlineRule
 from drctl.model.runbook import Runbook
 from drctl.plan.frames import FrameScopes
 from drctl.plan.hosts import HostWords
@@ -178,7 +179,7 @@ def _deadline(runbook: Runbook) -> DeadlineRule | None:
     written = runbook.deadline
     if written is None:
         return None
-    return DeadlineRule(action=DeadlineAction(written.action), margin_s=written.margin)
+    return DeadlineRule(action=DeadlineAction(written.action), margin_s=written.margin, until=written.until or "")
 
 
 def _sources(frames: Iterable[Frame], runbook: RunbookDocument) -> tuple[Source, ...]:

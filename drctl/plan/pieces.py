@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from drctl.model.actions import HttpText
-from drctl.model.plan import Carries, Http, Retry
+from drctl.model.plan import Http, Retry
+from drctl.model.promises import Carries
 from drctl.model.runbook import VolumeText
 from drctl.plan.names import StepNames
 from drctl.plan.scope import Scope

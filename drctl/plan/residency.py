@@ -11,7 +11,8 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from drctl.model.inventory import Inventory
-from drctl.model.plan import Http, Place, Plan, Residency, Step, Tcp, Transfer
+from drctl.model.plan import Http, Plan, Step, Tcp, Transfer
+from drctl.model.promises import Place, Residency
 from drctl.plan.scope import address_of
 
 

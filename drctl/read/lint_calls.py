@@ -153,6 +153,11 @@ def _deadline(document: Document[Runbook], steps: Sequence[Linked]) -> Iterator[
             key=True,
             hint="say on_failure: {runbook: NAME} at the top, or leave deadline out",
         )
+    until = document.value.deadline.until if document.value.deadline is not None else None
+    own = [step.id for step in steps if step.own and step.section is Section.STEPS]
+    if until is not None and until not in own:
+        said = f"there is no step {quoted(until)} in steps{did_you_mean(until, own)}"
+        yield document.places.problem(("deadline", "until"), said)
 
 
 def _mixed_names(document: Document[Runbook], steps: Sequence[Linked]) -> Iterator[Diagnostic]:

@@ -115,7 +115,7 @@ def deadline_line(state: RunState, now: datetime) -> str:
         made = state.forecast
         open_still = not (state.fallen_back or state.rolling_back or Mark.SERVICE_RESTORED in state.clock)
         if made is None or made.fallback is None or not open_still or Mark.OUTAGE_STARTED in state.clock:
-            return ""
+            return ""  # nothing to leave for, or too late to leave
         takes = f"the fallback takes {format_duration(made.fallback.careful_s)} ({made.fallback.basis})"
         return f"when you must switch is not known before the start of the outage is; {takes}"
     left_s = (found.at - now).total_seconds()

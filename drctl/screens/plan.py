@@ -12,7 +12,6 @@ from drctl.engine.deadline import unattended
 from drctl.model.events import ForecastMade, JsonObject
 from drctl.model.plan import (
     Approval,
-    DeadlineRule,
     Endpoint,
     Http,
     Manual,
@@ -29,6 +28,7 @@ from drctl.model.plan import (
     Verify,
     Wait,
 )
+from drctl.model.promises import DeadlineRule
 from drctl.model.units import format_duration
 from drctl.plan.bounds import PEOPLE, Bounds, Span, bounds, worst_s
 from drctl.plan.codec import plan_digest, to_json

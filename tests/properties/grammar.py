@@ -12,8 +12,6 @@ from drctl.model.plan import (
     Approval,
     Capture,
     CaptureType,
-    DeadlineAction,
-    DeadlineRule,
     Http,
     Manual,
     Mark,
@@ -30,6 +28,7 @@ from drctl.model.plan import (
     Verify,
     Wait,
 )
+from drctl.model.promises import DeadlineAction, DeadlineRule
 from tests.support.faults import Crowd, Fault, Hosts, Run
 from tests.support.world import START, endpoint, plan_of_stages, step
 

@@ -19,8 +19,6 @@ from drctl.model.plan import (
     Approval,
     Capture,
     CaptureType,
-    DeadlineAction,
-    DeadlineRule,
     Endpoint,
     Http,
     Mark,
@@ -37,6 +35,7 @@ from drctl.model.plan import (
     Variable,
     Verify,
 )
+from drctl.model.promises import DeadlineAction, DeadlineRule
 
 START = datetime(2026, 11, 23, 1, 31, 4, tzinfo=UTC)
 OUTAGE = datetime(2026, 11, 23, 1, 12, 0, tzinfo=UTC)

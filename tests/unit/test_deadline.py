@@ -29,22 +29,8 @@ from drctl.model.events import (
     RunResumed,
     RunStarted,
 )
-from drctl.model.plan import (
-    DeadlineAction,
-    DeadlineRule,
-    Endpoint,
-    Http,
-    Mark,
-    Mode,
-    OnFailure,
-    Plan,
-    Retry,
-    Section,
-    Shell,
-    Stage,
-    Step,
-    Verify,
-)
+from drctl.model.plan import Endpoint, Http, Mark, Mode, OnFailure, Plan, Retry, Section, Shell, Stage, Step, Verify
+from drctl.model.promises import DeadlineAction, DeadlineRule
 from tests.support.world import START, Bench, FakeHosts, Killed, Scripted, ends, exits, plan_of_stages, step
 
 HOUR = 3600.0
@@ -251,6 +237,20 @@ def test_a_promotion_under_way_is_settled_before_anybody_is_asked() -> None:
     assert hosts.kills == []
     assert outcome(state, "promote") is Outcome.SUCCEEDED
     assert state.ended is Ended.DONE
+
+
+@pytest.mark.parametrize(("code", "asked_about"), [(0, []), (1, [Question.FAILED])])
+def test_once_it_is_promoted_the_runbook_is_not_left_any_more(code: int, asked_about: list[Question]) -> None:
+    """The promotion ends after the deadline: when it went through there is nothing to ask."""
+    rule = DeadlineRule(action=DeadlineAction.FALLBACK, until="promote")
+    bench, hosts = bench_of(step("promote"), step("two"), rule=rule)
+    hosts.hold(bench, "promote", code, let_go=True)
+    state = run(bench)
+    assert [q.question for q in asked(bench)] == asked_about
+    assert state.fallen_back == ""
+    assert hosts.effects["two"] == (code == 0)
+    assert worked_out(state) is not None, "the report keeps it"
+    assert (deadline(state) is None) == (code == 0)
 
 
 def test_a_promotion_in_doubt_is_settled_first_and_nothing_new_begins_beside_it() -> None:

@@ -15,7 +15,8 @@ from drctl.engine.objectives import usual_time_left_s
 from drctl.engine.ports import CommandResult
 from drctl.engine.state import RunState
 from drctl.model.events import Ended, Estimate, Event, ForecastMade, RunStarted
-from drctl.model.plan import Capture, CaptureType, Carries, Mark, Mode, Plan, Section, Shell, Stage, Step
+from drctl.model.plan import Capture, CaptureType, Mark, Mode, Plan, Section, Shell, Stage, Step
+from drctl.model.promises import Carries
 from drctl.plan.codec import from_json, to_json, work_digest
 from tests.support.world import START, Bench, endpoint, exits, ok, plan_of_stages, step
 

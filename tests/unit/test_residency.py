@@ -13,7 +13,8 @@ from drctl.engine.perform import World
 from drctl.engine.state import Target
 from drctl.errors import DocumentError, ExitCode
 from drctl.model.events import AttemptStarted, Ended, Outcome, Reason, RunStarted
-from drctl.model.plan import Capture, Carries, Endpoint, Http, Place, Plan, Residency, Step, Transfer
+from drctl.model.plan import Capture, Endpoint, Http, Plan, Step, Transfer
+from drctl.model.promises import Carries, Place, Residency
 from drctl.plan.build import build_plan
 from drctl.plan.residency import Hop
 from drctl.read.documents import read_inventory, read_runbook
