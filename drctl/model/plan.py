@@ -8,8 +8,10 @@ turns them into JSON and digests.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Literal
 
 from drctl.model.promises import Carries, DeadlineRule, Residency
@@ -300,7 +302,7 @@ class Source:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: the two indexes below are kept beside the fields
 class Plan:
     """A runbook for one service, ready to be carried out."""
 
@@ -324,20 +326,21 @@ class Plan:
     deadline: DeadlineRule | None = None
     residency: Residency | None = None  # when a step carries data
 
+    @cached_property
+    def _all(self) -> tuple[Step, ...]:
+        return tuple(step for stage in self.stages for step in stage.steps)
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, Step]:
+        return {step.id: step for step in self._all}
+
     def steps(self, section: Section | None = None) -> tuple[Step, ...]:
         """The steps in order, of one section or of all."""
-        return tuple(s for stage in self.stages if section in (None, stage.section) for s in stage.steps)
+        return self._all if section is None else tuple(s for g in self.stages if g.section is section for s in g.steps)
 
     def step(self, step_id: str) -> Step:
-        """The step of that id.
-
-        Raises:
-            KeyError: when there is none.
-        """
-        for step in self.steps():
-            if step.id == step_id:
-                return step
-        raise KeyError(step_id)
+        """The step of that id; KeyError when there is none."""
+        return self._by_id[step_id]
 
     def section_of(self, step_id: str) -> Section:
         """Where the step stands.

@@ -162,9 +162,13 @@ def _of_run(events: Sequence[Event], state: RunState) -> Iterator[Deviation]:
             yield _deviation("approval_refused", text, Target(given.step, ""))
     before = events[0]
     for event in events[1:]:
+        back_s = (before.at - event.at).total_seconds()
+        if back_s > 0:
+            text = f"the clock went back by {format_duration(back_s)} before event {event.sequence}; times before and "
+            yield _deviation("clock_jumped", f"{text}after it cannot be compared, durations of attempts can")
         match event.body:
             case ev.RunResumed() as body:
-                gap = format_duration((event.at - before.at).total_seconds())
+                gap = format_duration(max(0.0, -back_s))
                 yield _deviation("resumed", f"resumed by {body.operator} at {body.controller} after {gap}")
             case ev.StopRequested() as body:
                 yield _deviation("stopped", f"{body.how} by {body.by}")

@@ -27,7 +27,11 @@ def visible(text: str) -> str:
 
     Line ends stay (``\\r\\n`` becomes ``\\n``), and a tab becomes four blanks.
     """
-    return "".join(_sign(c) for c in text.replace("\r\n", "\n").replace("\t", "    "))
+    plain = text.replace("\r\n", "\n").replace("\t", "    ")
+    # Nothing of _SURPRISING is printable in Python's sense, and nearly all text is: a large report has millions of it.
+    if plain.replace("\n", "").isprintable():
+        return plain
+    return "".join(_sign(c) for c in plain)
 
 
 def _sign(character: str) -> str:

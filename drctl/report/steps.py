@@ -21,7 +21,9 @@ SLOWER_BY = 1.1  # a tenth over the usual time is nothing to report
 
 def step_rows(state: RunState, events: Sequence[Event]) -> tuple[StepRow, ...]:
     """The plan's steps in order, those that were never begun included."""
-    seen = _Seen(attempts=_attempts(events), captured=_captured(events), waited_s=_waited(events))
+    seen = _Seen(
+        attempts=_attempts(events), captured=_captured(events), waited_s=_waited(events), withheld=_withheld(state)
+    )
     return tuple(
         StepRow(
             number=number,
@@ -56,6 +58,7 @@ class _Seen:
     attempts: dict[Target, list[AttemptRow]]
     captured: dict[Target, dict[str, str]]
     waited_s: dict[Target, float]
+    withheld: frozenset[str]  # what sensitive steps capture
 
 
 def _address(endpoint: Endpoint) -> str:
@@ -86,7 +89,7 @@ def _host_row(state: RunState, step: Step, target: Target, seen: _Seen) -> HostR
         slower_than_expected=slower and known.outcome is Outcome.SUCCEEDED,
         runs=known.attempts,
         exit_code=known.exit_code,
-        command=_command(state, step, endpoint),
+        command=_command(state, step, endpoint, seen.withheld),
         attempts=tuple(attempts),
         output=_output(known.output, step),
         errors=_output(known.errors, step),
@@ -142,7 +145,7 @@ def _said(state: RunState, step: Step) -> _Said:
             return _Said(f"{transfer.direction} {ends[0]} {'to' if transfer.direction == 'put' else 'from'} {ends[1]}")
 
 
-def _command(state: RunState, step: Step, endpoint: Endpoint | None) -> Command:
+def _command(state: RunState, step: Step, endpoint: Endpoint | None, withheld: frozenset[str]) -> Command:
     said = _said(state, step)
     return Command(
         kind=step.action.kind,
@@ -150,19 +153,20 @@ def _command(state: RunState, step: Step, endpoint: Endpoint | None) -> Command:
         become=step.become,
         script=said.script,
         words=said.words,
-        variables=_sent(state, step, endpoint, said.script) if isinstance(step.action, Shell) else (),
+        variables=_sent(state, step, endpoint, said.script, withheld) if isinstance(step.action, Shell) else (),
         sha256=hashlib.sha256(said.script.encode("utf-8", "surrogatepass")).hexdigest(),
     )
 
 
-def _sent(state: RunState, step: Step, endpoint: Endpoint | None, script: str) -> tuple[Given, ...]:
+def _sent(
+    state: RunState, step: Step, endpoint: Endpoint | None, script: str, withheld: frozenset[str]
+) -> tuple[Given, ...]:
     """The variables that go ahead of the script; those of the host win, then those that were captured."""
     found = {v.name: v for v in given(step.variables) if v.secret is None or mentions(script, v.name)}
     own = given(endpoint.variables) if endpoint else ()
     found |= {v.name: v for v in own if mentions(script, v.name)}
-    secret = {c.name for s in state.the_plan.steps() if s.sensitive for c in s.captures}
     found |= {
-        name: Given(name=name, text="(withheld)" if name in secret else text, secret=None)
+        name: Given(name=name, text="(withheld)" if name in withheld else text, secret=None)
         for name, text in state.values.items()
         if mentions(script, name)
     }
@@ -219,6 +223,10 @@ def _waited(events: Sequence[Event]) -> dict[Target, float]:
             target = Target(body.step, body.host)
             found[target] = found.get(target, 0.0) + (event.at - asked_at).total_seconds()
     return found
+
+
+def _withheld(state: RunState) -> frozenset[str]:
+    return frozenset(c.name for s in state.the_plan.steps() if s.sensitive for c in s.captures)
 
 
 def _captured(events: Sequence[Event]) -> dict[Target, dict[str, str]]:

@@ -11,11 +11,11 @@ from drctl.engine.state import RunState
 from drctl.model import events as ev
 from drctl.model.events import Ended, Event
 from drctl.model.plan import Mark, Mode, Source
-from drctl.model.units import local_time
+from drctl.model.units import format_duration, local_time
 from drctl.report import findings, verdict
 from drctl.report.facts import Chain, ClockRow, Document, Objective, Session, Summary
 from drctl.report.steps import given, step_rows
-from drctl.report.timing import elapsed, stretches
+from drctl.report.timing import elapsed, jumped_s, stretches
 
 
 def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted: bool | None = None) -> Summary:
@@ -32,7 +32,7 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
     plan = state.the_plan
     goes_on = state.ended in (None, Ended.PAUSED)
     until = max(now, events[-1].at) if now is not None and goes_on else events[-1].at
-    rto = _objective(verdict.rto(state, until), note="")
+    rto = _objective(verdict.rto(state, until), note=_jump_note(events))
     rpo = _objective(verdict.rpo(state), note=verdict.rpo_note(state))
     steps = step_rows(state, events)
     code = verdict.exit_code(state)
@@ -67,7 +67,7 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
         deadline=findings.deadline(state, until),
         timezone=plan.timezone,
         clock=_clock(state),
-        elapsed=elapsed(events, split, outage=outage.at if outage else None, until=until),
+        elapsed=elapsed(events, split, outage=outage.at if outage else None),
         stretches=split,
         sessions=_sessions(events),
         decisions=findings.decisions(events, state),
@@ -91,6 +91,13 @@ def watermark(mode: Mode) -> str:
     """What stands on every page of a report."""
     exercise = "" if mode is Mode.REAL else " - an exercise" if mode is Mode.DRILL else " - not an exercise"
     return f"{mode.value.upper()}{exercise}"
+
+
+def _jump_note(events: Sequence[Event]) -> str:
+    back_s = jumped_s(events)
+    if not back_s:
+        return ""
+    return f"The clock went back by {format_duration(back_s)} during the run: this may read too small by as much."
 
 
 def _objective(reading: Reading, *, note: str) -> Objective:

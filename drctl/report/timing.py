@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
@@ -62,6 +62,8 @@ class _Span:
 def stretches(events: Sequence[Event], *, plan: Plan, until: datetime) -> tuple[Stretch, ...]:
     """The time from the first event to ``until`` (the end, or now for a run that goes on), split up."""
     gather = _Gatherer(waits={s.id for s in plan.steps() if isinstance(s.action, Wait)})
+    jumped = jumped_s(events)
+    events, until = _without_jumps(events), until + timedelta(seconds=jumped)
     gather.read(events, until)
     order = {
         Doing.DRCTL_DEAD: gather.dead,
@@ -73,7 +75,24 @@ def stretches(events: Sequence[Event], *, plan: Plan, until: datetime) -> tuple[
     return tuple(_swept(order, events[0].at, until))
 
 
-def elapsed(events: Sequence[Event], split: Sequence[Stretch], *, outage: datetime | None, until: datetime) -> Elapsed:
+def jumped_s(events: Sequence[Event]) -> float:
+    """Seconds by which the clock went back in the run, all times together."""
+    return sum(max(0.0, (left.at - right.at).total_seconds()) for left, right in pairwise(events))
+
+
+def _without_jumps(events: Sequence[Event]) -> Sequence[Event]:
+    """The same events with a clock that never goes back: what passed at a jump is not known, and counts as nothing."""
+    if not jumped_s(events):
+        return events
+    shift, before, found = timedelta(0), events[0].at, []
+    for event in events:
+        shift += max(timedelta(0), before - event.at)
+        before = event.at
+        found.append(replace(event, at=event.at + shift))
+    return found
+
+
+def elapsed(events: Sequence[Event], split: Sequence[Stretch], *, outage: datetime | None) -> Elapsed:
     """The sums of the stretches."""
     begin = events[0].at
     seconds = dict.fromkeys(Doing, 0.0)
@@ -81,7 +100,7 @@ def elapsed(events: Sequence[Event], split: Sequence[Stretch], *, outage: dateti
         seconds[stretch.doing] += (stretch.ended_at - stretch.began_at).total_seconds()
     return Elapsed(
         before_run_s=max(0.0, (begin - outage).total_seconds()) if outage else None,
-        run_s=max(0.0, (until - begin).total_seconds()),
+        run_s=sum(seconds.values()),
         automation_s=seconds[Doing.AUTOMATION],
         retries_s=seconds[Doing.RETRIES],
         people_s=seconds[Doing.PEOPLE],

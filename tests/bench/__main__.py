@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench.measure import ROOT, Section, by_turns, cpu_seconds, machine, medians, ms, ratio
+from tests.bench.readings import large_journals
 from tests.bench.restores import restores
 from tests.bench.steps import far, much_output, on_one_connection, through_a_jump_host
 
@@ -45,7 +46,7 @@ def main() -> int:
     told = [f"{datetime.now(UTC):%Y-%m-%d}, on {machine()}; load before the run {busy:.1f}.", ""]
     sys.stdout.write(told[0] + "\n\n")
     with tempfile.TemporaryDirectory(prefix="drctl-bench-") as place:
-        for measure in (start_up, on_one_connection, through_a_jump_host, far, much_output, restores):
+        for measure in (start_up, on_one_connection, through_a_jump_host, far, much_output, restores, large_journals):
             room = Path(place) / measure.__name__
             room.mkdir()
             section = measure(room)

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from drctl.report.harmless import code, fenced, html, markdown, one_line, screen_lines, tail_lines, visible
+from drctl.report.harmless import _sign, code, fenced, html, markdown, one_line, screen_lines, tail_lines, visible
 from tests.support.sample_runs import HOSTILE
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough")
@@ -97,3 +97,10 @@ def test_a_code_span_is_not_left(text: str) -> None:
 @example("<script>\"'&")
 def test_html(text: str) -> None:
     assert not re.search(r"[<>\"']", html(text))
+
+
+def test_what_python_calls_printable_has_no_surprises() -> None:
+    """The short way through ``visible`` is right for every character that there is."""
+    surprising = [c for c in map(chr, range(0x110000)) if _sign(c) != c]
+    assert len(surprising) > 1000
+    assert [c for c in surprising if c.isprintable()] == []

@@ -291,3 +291,23 @@ def test_the_deadline_and_what_was_decided_at_it_stay_in_the_report() -> None:
     assert going.deadline is not None
     assert "you must switch" in going.deadline.text
     assert "  deadline    at 2026-11-23 05:12:00 SAST you must switch" in status_text([going])
+
+
+def test_a_clock_that_went_back_in_mid_run_leaves_durations_right_and_is_said() -> None:
+    """The run was resumed on a machine that was an hour behind."""
+    run = samples.Builder(samples.failover_plan()).begin()
+    samples._fence(samples._approve(samples._preconditions(run)))
+    resumed = ev.RunResumed(operator="sipho", controller="bastion-dbn", pid=99, interactive=True)
+    run.add(resumed, after_s=-3600)
+    found = summarise(samples._protect(samples._serve(samples._promote(run))).end(Ended.DONE))
+    straight = summarise(samples.succeeded())
+    assert found.elapsed.run_s == pytest.approx(straight.elapsed.run_s, abs=0.5)
+    assert found.elapsed.automation_s == pytest.approx(straight.elapsed.automation_s, abs=0.5)
+    assert [h.duration_s for s in found.steps for h in s.hosts] == [
+        h.duration_s for s in straight.steps for h in s.hosts
+    ]
+    said = [d.text for d in found.deviations if d.kind == "clock_jumped"]
+    assert len(said) == 1
+    assert "went back by 1h 00m" in said[0]
+    assert found.rto.verdict == "not measured"
+    assert "went back by 1h 00m" in found.rto.note

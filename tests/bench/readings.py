@@ -1,0 +1,42 @@
+"""What it takes to read large journals: the report of a very long run, and listings over very many runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.bench.measure import ROOT, Section
+from tests.support.journals import write_large
+
+STEPS, RUNS, STEPS_OF_EACH = 10_000, 1_000, 99
+
+
+def large_journals(place: Path) -> Section:
+    """The processor time and the most memory of each reading."""
+    section = Section("Reading large journals")
+    long, many = place / "long", place / "many"
+    write_large(long, runs=1, steps=STEPS)
+    write_large(many, runs=RUNS, steps=STEPS_OF_EACH)
+    rows = [
+        (f"`report --format {form}`, a run of {STEPS:,} steps", *_used(long, "report", "--format", form))
+        for form in ("text", "html", "md", "json", "junit")
+    ]
+    listings = (("runs",), ("history",), ("sla",), ("findings",))
+    for words in listings:
+        _used(many, *words)  # the first one reads all runs, and keeps a card of each
+        said = f"`{' '.join(words)}`, {RUNS:,} runs of {2 * STEPS_OF_EACH + 2} events"
+        rows.append((said, *_used(many, *words)))
+    section.table(("command", "processor time", "peak memory"), rows)
+    return section
+
+
+def _used(state: Path, *words: str) -> tuple[str, str]:
+    """Seconds of the processor, and the peak, of a command of its own."""
+    argv = [sys.executable, "-m", "drctl", "--state-dir", str(state), *words]
+    process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, words
+    return f"{used.ru_utime + used.ru_stime:.1f} s", f"{used.ru_maxrss / 1024:.0f} MB"
