@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from pathlib import Path
 
 import pytest
 
 from drctl.lab import Lab
 from drctl.lab.damage import Fault
-from tests.support.operator import Operator, until, wreck_both_sites
+from tests.support.operator import ROOT, Operator, until, wreck_both_sites
+from tests.support.pages import type_all
 
 pytestmark = pytest.mark.lab
 
@@ -113,3 +116,17 @@ def with_a_gap_everywhere(lab: Lab) -> None:
     wreck_both_sites(lab)
     assert lab.ssh("cloudprox", [*NIGHTLY[:-1], "replicate"]).returncode == 0
     lab.break_backup(Fault.WAL_GAP, ["cloudprox", "teraco-dbn", "vault"])
+
+
+def test_the_how_to_page_is_typed_as_it_is_written(fresh_lab: Lab, lab_inventory: Path, tmp_path: Path) -> None:
+    wreck_both_sites(fresh_lab)
+    (tmp_path / "runbooks").symlink_to(ROOT / "runbooks")
+    environment = {
+        **dict(word.split("=", 1) for word in fresh_lab.settings.environment_words()),
+        "DRCTL_INVENTORY": str(lab_inventory),
+        "DRCTL_STATE_DIR": str(tmp_path / "state"),
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    }
+    type_all(ROOT / "docs" / "how-to" / "restore.md", tmp_path, environment)
+    assert fresh_lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "f"
+    assert fresh_lab.psql("azure-san", "select count(*) from dr_heartbeat where source = 'canary'").strip() == "1"
