@@ -66,7 +66,8 @@ def run(
 ) -> int:
     """Carry a runbook out as a drill: the same steps and the same engine, on drill targets.
 
-    A service that has another one with drill_of: SERVICE is exercised there. A drill that would change production is
+    A service that has another one with drill_of: SERVICE is exercised there, and restore by drill-restore, which
+    prepares, calls it, and destroys the data. A drill that would change production is
     refused before anything connects, unless --on-production names the service: for a planned switchover and failback.
 
     Examples:
@@ -84,7 +85,7 @@ def run(
             hint=f"--on-production {service}",
         )
     order = Order(
-        runbook=runbook,
+        runbook=runbook if on_production else _exercise(runbook),
         service=service if on_production else _stand_in(service, inventory),
         inventory=inventory,
         inputs=inputs or [],
@@ -229,6 +230,18 @@ def _stand_in(service: str, inventory: Path | None) -> str:
     return next((name for name, one in services.items() if one.drill_of == service), service)
 
 
+def _exercise(runbook: str) -> str:
+    """The runbook that exercises this one: it calls it, and prepares and cleans up around it; itself without one."""
+    from drctl.read.find import find_runbook
+    from drctl.report.programme import drill_of
+
+    try:
+        find_runbook(drill_of(runbook))
+    except DrctlError:
+        return runbook
+    return drill_of(runbook)
+
+
 def _programme(settings: Settings, inventory: Path | None) -> tuple[Item, ...]:
     from drctl.adapters.clock import SystemClock
     from drctl.cli.many import cards
@@ -243,10 +256,10 @@ def _programme(settings: Settings, inventory: Path | None) -> tuple[Item, ...]:
 def _wanted(world: Document[Inventory], runbooks: tuple[str, ...]) -> list[Exercised]:
     """Each service under the SLA with each runbook of the programme that fits it, and the steps as they are now."""
     from drctl.plan.build import missing_roles, try_plan
+    from drctl.plan.codec import work_digest
     from drctl.read.diagnostics import raise_on_problems
     from drctl.read.documents import read_runbook
     from drctl.read.find import find_runbook
-    from drctl.report.card import lasting_digest
     from drctl.report.programme import Exercised
 
     found = []
@@ -258,8 +271,7 @@ def _wanted(world: Document[Inventory], runbooks: tuple[str, ...]) -> list[Exerc
         for service, one in world.value.services.items():
             if not one.sla or one.drill_of is not None or missing_roles(written, world, service=service):
                 continue
-            stand_in = next((n for n, s in world.value.services.items() if s.drill_of == service), service)
-            made, _ = try_plan(written, world, service=stand_in)
-            steps = {s.id: lasting_digest(s, made) for s in made.steps()} if made is not None else {}
+            made, _ = try_plan(written, world, service=service)
+            steps = {s.id: work_digest(s) for s in made.steps()} if made is not None else {}
             found.append(Exercised(service=service, runbook=name, steps=steps))
     return found

@@ -175,7 +175,8 @@ def _of_inventory(inventory: Path | None) -> list[tuple[str, str, bool]]:
         return []
     world, problems = read_inventory(path)
     raise_on_problems(problems)
-    return [(name, one.title, one.sla) for name, one in world.value.services.items()] if world else []
+    services = world.value.services.items() if world else ()
+    return [(name, one.title, one.sla) for name, one in services if one.drill_of is None]
 
 
 def _declared(ledger: Ledger) -> list[Note]:

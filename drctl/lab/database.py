@@ -15,6 +15,7 @@ from drctl.lab.host import Host
 from drctl.lab.topology import (
     DATABASE,
     DATABASE_HOSTS,
+    DRILL_DATABASES,
     INITIAL_PRIMARY,
     PGBACKREST_HOSTS,
     PGDATA,
@@ -58,7 +59,7 @@ def make_certificates(settings: Settings) -> None:
         [*make, "-subj", "/CN=lab-authority", "-keyout", authority[0], "-out", authority[1]],
         what="make the certificate authority",
     )
-    for host in PGBACKREST_HOSTS:
+    for host in (*PGBACKREST_HOSTS, *DRILL_DATABASES):
         words = ["-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}", "-CA", authority[1]]
         words += ["-CAkey", authority[0], "-keyout", str(place / f"{host}.key"), "-out", str(place / f"{host}.crt")]
         run([*make, *words], what=f"make the certificate of {host}")
@@ -85,7 +86,7 @@ def pgbackrest_configuration(host: str) -> str:
     A database host may read any of them: ``pgbackrest --repo1-host=vault restore``.
     """
     is_repository = host in REPOSITORY_HOSTS
-    peers = DATABASE_HOSTS if is_repository else REPOSITORY_HOSTS
+    peers = (*DATABASE_HOSTS, *DRILL_DATABASES) if is_repository else REPOSITORY_HOSTS
     text = (
         "[global]\nlog-level-console=warn\nlog-level-file=info\nlog-path=/var/log/pgbackrest\n"
         "lock-path=/run/lock/pgbackrest\nspool-path=/var/spool/pgbackrest\n"
@@ -115,6 +116,9 @@ def write_postgresql(disk: Disk, passwords: Passwords) -> None:
     """Everything of PostgreSQL that is not in its data directory, which pg_rewind and restores overwrite."""
     disk.write_for_postgres(f"{SETTINGS_DIRECTORY}/10-common.conf", shipped_text("postgresql.conf"), mode=0o644)
     disk.write_for_postgres(f"{SETTINGS_DIRECTORY}/40-host.conf", f"cluster_name = '{slot_name(disk.spec.name)}'\n")
+    if disk.spec.name in DRILL_DATABASES:
+        # What a drill archived would be taken for the service's own WAL.
+        disk.write_for_postgres(f"{SETTINGS_DIRECTORY}/60-drill.conf", "archive_mode = off\n", mode=0o644)
     write_size(disk, disk.spec.size)
     rules = shipped_text("pg_hba.conf").replace("NETWORK", disk.settings.network)
     disk.write_for_postgres("/etc/taskflow/pg_hba.conf", rules)

@@ -14,18 +14,28 @@ from pathlib import Path
 
 from drctl.errors import LabError
 from drctl.lab import ssh, tiers
-from drctl.lab.topology import HOSTS, LOGIN_USER, REPOSITORY_HOST, SIZES, HostSpec, Settings
+from drctl.lab.topology import (
+    DATABASE_HOSTS,
+    DRILL_DATABASES,
+    DRILL_EDGE,
+    HOSTS,
+    LOGIN_USER,
+    REPOSITORY_HOST,
+    SIZES,
+    HostSpec,
+    Settings,
+)
 
 # What the machine keeps in these places is its own affair: a host starts with its own, empty ones.
 _HIDDEN = ("ssh", "sudoers.d", "postgresql", "haproxy", "pgbackrest", "profile.d", "ssl/private", "apt")
 SHIPPED = {  # file below files/host: (place on the host, hosts)
     "init.sh": ("/opt/lab/bin/init", tuple(HOSTS)),
-    "database.sh": ("/opt/taskflow/bin/database", ("xneelo-jnb", "azure-san")),
-    "app.py": ("/opt/taskflow/bin/app", ("edge",)),
+    "database.sh": ("/opt/taskflow/bin/database", (*DATABASE_HOSTS, *DRILL_DATABASES)),
+    "app.py": ("/opt/taskflow/bin/app", ("edge", DRILL_EDGE)),
     "backups.py": ("/opt/taskflow/bin/backups", (REPOSITORY_HOST,)),
     "nightly-backup.sh": ("/opt/taskflow/bin/nightly-backup", (REPOSITORY_HOST,)),
     "replicate-backups.sh": ("/opt/taskflow/bin/replicate-backups", (REPOSITORY_HOST,)),
-    "repoint.py": ("/opt/taskflow/bin/repoint", ("edge",)),
+    "repoint.py": ("/opt/taskflow/bin/repoint", ("edge", DRILL_EDGE)),
     "heartbeat.py": ("/opt/taskflow/bin/heartbeat", ("operator",)),
 }
 DIRECTORIES = (

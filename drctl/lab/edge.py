@@ -12,12 +12,13 @@ from drctl.lab.commands import wait_until
 from drctl.lab.database import Passwords
 from drctl.lab.disk import Disk, shipped_text
 from drctl.lab.host import Host
-from drctl.lab.topology import INITIAL_PRIMARY, LOAD_LOG, Settings
+from drctl.lab.topology import DRILL_DATABASES, DRILL_EDGE, INITIAL_PRIMARY, LOAD_LOG, Settings
 
 
 def write_edge(disk: Disk, passwords: Passwords) -> None:
     """HAProxy in front of the application, and in front of the first primary."""
-    address = disk.settings.address(INITIAL_PRIMARY)
+    first = DRILL_DATABASES[0] if disk.spec.name == DRILL_EDGE else INITIAL_PRIMARY
+    address = disk.settings.address(first)
     disk.write("/etc/haproxy/haproxy.cfg", shipped_text("haproxy.cfg").replace("ADDRESS", address))
     disk.write_for_taskflow("/var/lib/taskflow/.pgpass", f"127.0.0.1:6432:*:taskflow:{passwords.taskflow}\n")
 

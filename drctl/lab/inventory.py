@@ -11,11 +11,14 @@ import yaml
 
 from drctl.lab import loopback, ssh, tiers
 from drctl.lab.edge import health_url
+from drctl.lab.stand_in import stand_in
 from drctl.lab.topology import (
     ACKNOWLEDGED_LOG,
     COPIES,
     DATABASE,
     DATABASE_HOSTS,
+    DRILL_EDGE,
+    DRILL_HOSTS,
     HOSTS,
     INITIAL_PRIMARY,
     INITIAL_STANDBY,
@@ -51,7 +54,7 @@ def inventory(settings: Settings, system_identifier: str) -> dict[str, Any]:
     def seen(path: str) -> str:
         return _moved(settings, primary, path)
 
-    return {
+    document: dict[str, Any] = {
         "inventory": settings.name,
         "residency": "ZA",
         "timezone": "Africa/Johannesburg",
@@ -72,6 +75,7 @@ def inventory(settings: Settings, system_identifier: str) -> dict[str, Any]:
                 **_own_values(settings, host.name),
             }
             for host in HOSTS.values()
+            if not (settings.loopback and host.name in DRILL_HOSTS)
         },
         "services": {
             SERVICE: {
@@ -137,6 +141,15 @@ def inventory(settings: Settings, system_identifier: str) -> dict[str, Any]:
             }
         },
     }
+    if not settings.loopback:
+        services = document["services"]
+        services[f"{SERVICE}-drill"] = stand_in(
+            SERVICE,
+            services[SERVICE],
+            health_url=f"http://{settings.address(DRILL_EDGE)}/health",
+            command=lambda *words: lab_command(settings, *words),
+        )
+    return document
 
 
 def _moved(settings: Settings, host: str, path: str) -> str:

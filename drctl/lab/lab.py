@@ -14,7 +14,16 @@ from drctl.lab.host import Host
 from drctl.lab.kinds import disk_of, host_at, latency_of, network_of
 from drctl.lab.loopback import no_such_thing
 from drctl.lab.state import read_state
-from drctl.lab.topology import DATABASE_HOSTS, HOSTS, REPOSITORY_HOST, SIZES, Settings, host_of, hosts_of
+from drctl.lab.topology import (
+    DATABASE_HOSTS,
+    DRILL_DATABASES,
+    HOSTS,
+    REPOSITORY_HOST,
+    SIZES,
+    Settings,
+    host_of,
+    hosts_of,
+)
 
 
 @dataclass(frozen=True)
@@ -163,12 +172,12 @@ class Lab:
         if host.size == size:
             return False
         was_on = host.is_on
-        if was_on and host.name in DATABASE_HOSTS:
+        if was_on and host.name in (*DATABASE_HOSTS, *DRILL_DATABASES):
             # A stop that fails or takes too long does not stop a cloud's resize either: the power goes off.
             host.execute(["/opt/taskflow/bin/database", "stop"], timeout=75, check=False)
         host.power_off()
         # Remembered last: a resize that dies before is done again by whoever asks again.
-        if host.name in DATABASE_HOSTS:
+        if host.name in (*DATABASE_HOSTS, *DRILL_DATABASES):
             database.write_size(disk_of(self.settings, host.name), size)
         host.set_size(size)
         if was_on:

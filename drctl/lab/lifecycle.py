@@ -25,6 +25,9 @@ from drctl.lab.topology import (
     ACKNOWLEDGED_LOG,
     DATABASE,
     DATABASE_HOSTS,
+    DRILL_DATABASES,
+    DRILL_EDGE,
+    DRILL_HOSTS,
     HOSTS,
     INITIAL_PRIMARY,
     INITIAL_STANDBY,
@@ -77,11 +80,12 @@ def _build(settings: Settings, network: Network, progress: Progress) -> str:
         passwords = _write_disks(settings, pool)
         wires.result()
         hosts = {name: host_at(settings, name) for name in HOSTS}
-        progress(f"booting {', '.join(hosts)}")
+        running = [host for name, host in hosts.items() if name not in DRILL_HOSTS]
+        progress(f"booting {', '.join(host.name for host in running)}")
         # Not limited yet: the micro instance would take several times as long to be copied.
-        _all(pool, [lambda host=host: _boot(host) for host in hosts.values()])  # type: ignore[misc]
+        _all(pool, [lambda host=host: _boot(host) for host in running])  # type: ignore[misc]
         primary, standby, repository = hosts[INITIAL_PRIMARY], hosts[INITIAL_STANDBY], hosts["cloudprox"]
-        logins = [pool.submit(_login, settings, name) for name in HOSTS]
+        logins = [pool.submit(_login, settings, host.name) for host in running]
         progress(f"PostgreSQL primary on {primary.name}")
         system_identifier = database.build_primary(primary, passwords)
         progress(f"standby on {standby.name}, repository on {repository.name}, application on edge")
@@ -94,7 +98,7 @@ def _build(settings: Settings, network: Network, progress: Progress) -> str:
                 *(lambda login=login: login.result() for login in logins),
             ],
         )
-        for host in hosts.values():
+        for host in running:
             host.limit()
     _wait_for_a_first_write(settings, standby)
     # What the monitor could not write before there was a database is no failure of the service.
@@ -129,12 +133,12 @@ def _write_disks(settings: Settings, pool: ThreadPoolExecutor) -> database.Passw
     for disk in disks:
         disk.write_system()
         if certificates is not None:
-            if disk.spec.name in PGBACKREST_HOSTS:
+            if disk.spec.name in (*PGBACKREST_HOSTS, *DRILL_DATABASES):
                 database.write_pgbackrest(disk)
             backups.write_replication(disk)
-        if disk.spec.name in DATABASE_HOSTS:
+        if disk.spec.name in (*DATABASE_HOSTS, *DRILL_DATABASES):
             database.write_postgresql(disk, passwords)
-        if disk.spec.name == "edge":
+        if disk.spec.name in ("edge", DRILL_EDGE):
             edge.write_edge(disk, passwords)
     return passwords
 

@@ -60,6 +60,7 @@ SITES: dict[str, Site] = {
         Site("xneelo-jnb", "Xneelo", "Johannesburg", "datacentre"),
         Site("azure-san", "Microsoft Azure", "Johannesburg", "cloud"),
         Site("teraco-cpt", "Teraco", "Cape Town", "datacentre"),
+        Site("teraco-jnb", "Teraco", "Johannesburg", "datacentre"),
         Site("teraco-dbn", "Teraco", "Durban", "datacentre"),
         Site("cloudprox", "CloudProx", "Johannesburg", "backup"),
         Site("offline-store", "TaskFlow", "Johannesburg", "physical"),
@@ -96,6 +97,9 @@ HOSTS: dict[str, HostSpec] = {
         HostSpec("cloudprox", "cloudprox", 3, 13, "backup", "standard", ("sshd", "pgbackrest")),
         HostSpec("teraco-dbn", "teraco-dbn", 5, 15, "backup", "standard", ("sshd", "pgbackrest")),
         HostSpec("vault", "offline-store", 6, 16, "backup", "standard", ("sshd", "pgbackrest")),
+        HostSpec("drill-a", "teraco-jnb", 7, 17, "drill", "standard", ("sshd", "postgresql")),
+        HostSpec("drill-b", "teraco-jnb", 8, 18, "drill", "micro", ("sshd", "postgresql")),
+        HostSpec("drill-edge", "teraco-jnb", 10, 19, "drill", "standard", ("sshd", "app", "haproxy")),
     )
 }
 
@@ -105,6 +109,10 @@ REPOSITORY_HOST = "cloudprox"
 COPIES = {"teraco-dbn": "teraco-dbn", "offline-store": "vault"}
 REPOSITORY_HOSTS = (REPOSITORY_HOST, *COPIES.values())
 PGBACKREST_HOSTS = (*DATABASE_HOSTS, *REPOSITORY_HOSTS)
+# Where drills happen: without power and without data until one begins. They may read the repositories.
+DRILL_DATABASES = ("drill-a", "drill-b")
+DRILL_EDGE = "drill-edge"
+DRILL_HOSTS = (*DRILL_DATABASES, DRILL_EDGE)
 INITIAL_PRIMARY, INITIAL_STANDBY = DATABASE_HOSTS
 
 

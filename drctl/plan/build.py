@@ -157,7 +157,7 @@ def _make(
         title=title,
         service=service,
         service_title=chosen.title,
-        sla=chosen.sla,
+        sla=chosen.sla and chosen.drill_of is None,
         mode=mode,
         objectives=objectives,
         timezone=world.timezone,

@@ -1,8 +1,8 @@
 """Whether a plan may be carried out as a drill: what changes something may do so on drill targets only. Pure.
 
-A drill target is a host with a role that begins with ``drill``, or any host of a service that says ``drill_of``. A
-step is refused when it changes something on another host, or when its command, its request or a value in it names
-one. Steps that are left out in drill mode, and those that only read, are no matter.
+A drill target is a host with a role that begins with ``drill``, or a host of a service that says ``drill_of`` and of no
+other service. A step is refused when it changes something on another host, or when its command, its request or a value
+in it names one. Steps that are left out in drill mode, and those that only read, are no matter.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from drctl.model.inventory import DRILL_ROLE, Inventory, Service
+from drctl.model.inventory import DRILL_ROLE, Inventory
 from drctl.model.plan import Approval, Http, Manual, Mode, Plan, Shell, Step, Tcp, Wait
 
 
@@ -24,16 +24,19 @@ class Touch:
     what: str
 
 
-def drill_targets(service: Service) -> frozenset[str]:
-    """The hosts that a drill of this service may change."""
-    if service.drill_of is not None:
-        return frozenset(host for role in service.roles for host in service.hosts_of(role))
-    return frozenset(host for role in service.roles if role.startswith(DRILL_ROLE) for host in service.hosts_of(role))
+def drill_targets(inventory: Inventory, service: str) -> frozenset[str]:
+    """The hosts that a drill of this service may change: of a stand-in those that serve no other service."""
+    mine = inventory.services[service]
+    if mine.drill_of is None:
+        return frozenset(host for role in mine.roles if role.startswith(DRILL_ROLE) for host in mine.hosts_of(role))
+    others = [other for other in inventory.services.values() if other.drill_of is None]
+    serving = {host for other in others for role in other.roles for host in other.hosts_of(role)}
+    return frozenset(host for role in mine.roles for host in mine.hosts_of(role)) - serving
 
 
 def touches(plan: Plan, inventory: Inventory) -> tuple[Touch, ...]:
     """Every step that would change something of production, in the order of the plan."""
-    targets = drill_targets(inventory.services[plan.service])
+    targets = drill_targets(inventory, plan.service)
     production = {name: host.address or name for name, host in inventory.hosts.items() if name not in targets}
     return tuple(touch for step in plan.steps() for touch in _of_step(step, targets, production))
 

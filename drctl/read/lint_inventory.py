@@ -123,7 +123,8 @@ def _drill_targets(inventory: Inventory, places: Places) -> Iterator[Diagnostic]
                 message = "is for drills, and nobody was promised anything about it: leave it out, or say false"
                 yield places.problem((*path, "sla"), message, key=True)
         for role in service.roles:
-            if service.drill_of is None and not role.startswith(DRILL_ROLE):
+            # What else a stand-in names, the backups for one, is only read: the plan of a drill is held to that.
+            if role not in ("primary", "standby", "app") if service.drill_of else not role.startswith(DRILL_ROLE):
                 continue
             for host in service.hosts_of(role):
                 if host in serving and role not in WITHOUT_DATA:

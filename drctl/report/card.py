@@ -6,21 +6,21 @@ A card is worked out from a run's events and holds nothing that is not in them, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from drctl.engine.fold import fold_all
 from drctl.engine.objectives import Verdict
 from drctl.engine.state import RunState, targets_of
 from drctl.model.events import Ended, Event, Outcome
-from drctl.model.plan import Mark, Mode, Plan, Section, Step
-from drctl.plan.codec import step_digest
+from drctl.model.plan import Mark, Mode, Section
+from drctl.plan.codec import work_digest
 from drctl.report import verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepCard:
-    """A step of the run: what it was (``lasting_digest``), and how it ended; None for one that was not begun."""
+    """A step of the run: what it does (``work_digest``), and how it ended; None for one that was not begun."""
 
     id: str
     digest: str
@@ -122,13 +122,5 @@ def _steps(state: RunState) -> list[StepCard]:
         for step in stage.steps:
             begun = any(target in state.targets for target in targets_of(step))
             outcome = verdict.outcome_of(state, step) if begun else None
-            digest = lasting_digest(step, state.the_plan)
-            found.append(StepCard(id=step.id, digest=digest, section=stage.section, outcome=outcome))
+            found.append(StepCard(id=step.id, digest=work_digest(step), section=stage.section, outcome=outcome))
     return found
-
-
-def lasting_digest(step: Step, plan: Plan) -> str:
-    """The step's digest without the run's inputs: a ticket's number is no change of what is exercised."""
-    inputs = {variable.name for variable in plan.inputs}
-    kept = tuple(variable for variable in step.variables if variable.name not in inputs)
-    return step_digest(replace(step, variables=kept, digest=""))

@@ -99,7 +99,7 @@ def deadline(state: RunState, now: datetime) -> DeadlineRow | None:
 def unprotected(state: RunState, now: datetime) -> Unprotected | None:
     """From the moment when the service was restored to the moment when it had a second copy again."""
     restored = state.clock.get(Mark.SERVICE_RESTORED)
-    if restored is None or not verdict.exercise(state):
+    if restored is None or state.mode is not Mode.REAL:
         return None
     again = state.clock.get(Mark.PROTECTED)
     until = again.at if again else None

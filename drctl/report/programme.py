@@ -55,13 +55,19 @@ class Item:
     never: tuple[str, ...] = ()
 
 
+def drill_of(runbook: str) -> str:
+    """The runbook that exercises another one on a stand-in: it prepares, calls it under its name, and cleans up."""
+    return f"drill-{runbook}"
+
+
 def programme(wanted: Sequence[Exercised], cards: Sequence[RunCard], policy: Policy, now: datetime) -> tuple[Item, ...]:
     """The whole programme, what is due first. ``cards`` come newest first."""
     exercises = [card for card in cards if card.exercise]
     turns = _turns([w for w in wanted if w.runbook == RESTORE], exercises, policy, now)
     items = []
     for one in wanted:
-        mine = [c for c in exercises if (c.service, c.runbook) == (one.service, one.runbook)]
+        names = (one.runbook, drill_of(one.runbook))
+        mine = [c for c in exercises if c.service == one.service and c.runbook in names]
         last = mine[0] if mine else None
         if one.runbook == RESTORE:
             next_at, why = turns[one.service]
@@ -117,7 +123,8 @@ def _last_restore(service: str, exercises: Sequence[RunCard]) -> datetime | None
     for card in exercises:
         if card.service != service:
             continue
-        if card.runbook == RESTORE or any(s.id.startswith(f"{RESTORE}/") and s.outcome for s in card.steps):
+        called = any(s.id.startswith(f"{RESTORE}/") and s.outcome for s in card.steps)
+        if called or card.runbook in (RESTORE, drill_of(RESTORE)):
             return card.started_at
     return None
 
@@ -125,8 +132,9 @@ def _last_restore(service: str, exercises: Sequence[RunCard]) -> datetime | None
 def _steps(one: Exercised, mine: Iterable[RunCard]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     done: dict[str, str] = {}
     for card in mine:
+        called = f"{one.runbook}/" if card.runbook == drill_of(one.runbook) else ""
         for step in card.steps:
-            if step.outcome is Outcome.SUCCEEDED:
-                done.setdefault(step.id, step.digest)
+            if step.outcome is Outcome.SUCCEEDED and step.id.startswith(called):
+                done.setdefault(step.id.removeprefix(called), step.digest)
     changed = tuple(i for i, digest in one.steps.items() if i in done and done[i] != digest)
     return changed, tuple(i for i in one.steps if i not in done)

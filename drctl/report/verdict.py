@@ -39,6 +39,11 @@ def rpo_note(state: RunState) -> str:
     return f"{note} Exposure by a restore not measured: type drctl backups {service}" if note else ""
 
 
+def runs_alone(state: RunState) -> bool:
+    """Whether the service runs now without a second copy that could take over. A drill's data is soon destroyed."""
+    return state.mode is Mode.REAL and Mark.SERVICE_RESTORED in state.clock and Mark.PROTECTED not in state.clock
+
+
 def exercise(state: RunState) -> bool:
     """Only a drill and a real run change anything, so only they have an RTO and an RPO."""
     return state.mode in (Mode.DRILL, Mode.REAL)
@@ -235,7 +240,7 @@ def next_commands(state: RunState, *, conducted: bool | None = None) -> tuple[st
         case Ended.PAUSED:
             return (f"drctl resume {run}", f"drctl abort {run}", report)
         case Ended.DONE:
-            unprotected = exercise(state) and Mark.SERVICE_RESTORED in state.clock and Mark.PROTECTED not in state.clock
+            unprotected = runs_alone(state)
             return (report, *((f"drctl status {service}",) if unprotected else ()))
         case Ended.NO_GO | Ended.FAILED | Ended.ABORTED:
             return (report,)

@@ -32,7 +32,7 @@ def clock_lines(state: RunState, now: datetime, *, width: int, notes: bool) -> I
     if notes and verdict.exercise(state):
         yield from _rpo_note(state, now, width)
     restored = state.clock.get(Mark.SERVICE_RESTORED)
-    if restored is not None and Mark.PROTECTED not in state.clock and verdict.exercise(state):
+    if restored is not None and verdict.runs_alone(state):
         spent = format_duration(max(0.0, (now - restored.at).total_seconds()))
         text = f" UNPROTECTED for {spent}: the service is back, and no second copy can take over"
         yield Text(text, style="bold yellow")

@@ -278,7 +278,7 @@ def _footer(event: Event, state: RunState) -> Iterator[str]:
     if note := verdict.rpo_note(state):
         yield f"  {note}"
     restored = state.clock.get(Mark.SERVICE_RESTORED)
-    if restored is not None and Mark.PROTECTED not in state.clock and verdict.exercise(state):
+    if restored is not None and verdict.runs_alone(state):
         yield f"  UNPROTECTED since {format_instant(restored.at)}: no second copy can take over"
     for truth in verdict.truths(state):
         yield f"  - {one_line(truth)}"

@@ -30,7 +30,9 @@ def test_scripts_pass_shellcheck(path: Path) -> None:
     document, problems = read_runbook(path)
     assert document, problems
     scripts = scripts_of(document)
-    assert scripts or path.name == "open-the-door.yml", "no script was found, and this one has some"
+    assert scripts or path.name in ("open-the-door.yml", "drill-restore.yml"), (
+        "no script was found, and this one has some"
+    )
     found = [f"{path.name}:{line} {step}: {c}" for step, line, text in scripts for c in complaints(text)]
     assert not found, "\n".join(found)
 
