@@ -1,6 +1,6 @@
 """What ``drctl backups`` found out of a service's copies and is worth keeping between calls.
 
-Two files beside the journal, see decision 15: ``SERVICE.verified.jsonl``, to which lines are
+Two files beside the journal, see decision 24: ``SERVICE.verified.jsonl``, to which lines are
 only ever added, and ``SERVICE.exposure.json``, which is replaced as a whole.
 """
 
