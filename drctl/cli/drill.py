@@ -32,7 +32,7 @@ class _Run(DefaultVerb):
 
 app = typer.Typer(
     cls=_Run,
-    help="Exercise a runbook on drill targets: drctl drill failover SERVICE. And the programme: due, plan, schedule.",
+    help="Exercise a runbook on drill targets: drctl drill restore SERVICE. And the programme: due, plan, schedule.",
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -67,14 +67,12 @@ def run(
     """Carry a runbook out as a drill: the same steps and the same engine, on drill targets.
 
     A service that has another one with drill_of: SERVICE is exercised there, and restore by drill-restore, which
-    prepares, calls it, and destroys the data. A drill that would change production is
-    refused before anything connects, unless --on-production names the service: for a planned switchover and failback.
+    prepares, calls it, and destroys the data. A drill that would change production is refused before anything
+    connects, unless --on-production names the service: for a planned switchover and failback.
 
     Examples:
 
-      drctl drill restore acacia
-
-      drctl drill failover acacia --reason "Q4 exercise"
+      drctl drill restore acacia --reason "Q4 exercise"
 
       drctl drill switchover acacia --on-production acacia
     """
@@ -84,9 +82,10 @@ def run(
             state=_UNTOUCHED,
             hint=f"--on-production {service}",
         )
+    stand_in = service if on_production else _stand_in(service, inventory)
     order = Order(
-        runbook=runbook if on_production else _exercise(runbook),
-        service=service if on_production else _stand_in(service, inventory),
+        runbook=runbook if stand_in == service else _exercise(runbook, service),
+        service=stand_in,
         inventory=inventory,
         inputs=inputs or [],
         outage_started=outage_started,
@@ -230,15 +229,24 @@ def _stand_in(service: str, inventory: Path | None) -> str:
     return next((name for name, one in services.items() if one.drill_of == service), service)
 
 
-def _exercise(runbook: str) -> str:
-    """The runbook that exercises this one: it calls it, and prepares and cleans up around it; itself without one."""
+def _exercise(runbook: str, service: str) -> str:
+    """The runbook that exercises this one on a stand-in: it calls it, and prepares and cleans up around it.
+
+    Raises:
+        UsageError: when there is none: whatever the drill restored would stay where it is.
+    """
     from drctl.read.find import find_runbook
     from drctl.report.programme import drill_of
 
     try:
         find_runbook(drill_of(runbook))
     except DrctlError:
-        return runbook
+        raise UsageError(
+            f"there is no runbook {drill_of(runbook)} that prepares {runbook} on a stand-in and cleans up after it",
+            state=_UNTOUCHED,
+            hint=f"drctl drill restore {service}; a planned move of the real pair: "
+            f"drctl drill switchover {service} --on-production {service}",
+        ) from None
     return drill_of(runbook)
 
 

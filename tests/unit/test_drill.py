@@ -185,7 +185,11 @@ def test_a_drill_runs_in_its_mode_and_counts_for_the_service_that_it_is_for(
     text += "  acacia-drill:\n    title: Drills of Acacia\n    drill_of: acacia\n    roles: {primary: scratch}\n"
     text += f"    vars: {{notes: {folder / 'notes'}}}\n"
     Path("inventories/office.yml").write_text(text.replace(", drill: scratch", ""))
-    assert execute([*DRILL, "--input", "ticket=1"]) == ExitCode.DONE
+    assert execute(DRILL) == ExitCode.USAGE
+    assert "there is no runbook drill-exercise that prepares exercise on a stand-in" in capsys.readouterr().err
+    around = "runbook: drill-exercise\ntitle: Around it\nsteps: [{id: exercise, runbook: exercise}]\n"
+    Path("runbooks/drill-exercise.yml").write_text(around)
+    assert execute(DRILL) == ExitCode.DONE
     assert "DRILL" in capsys.readouterr().err
     assert (folder / "notes").read_text() == "acacia-drill\n"
     Path("inventories/office.yml").write_text(
