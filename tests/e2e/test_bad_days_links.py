@@ -168,6 +168,7 @@ steps:
         days (A bad day)
           last run    RUN (REAL bad-day)
           paused      DATE TIME: PAUSED: stopped by SIGTERM
+          RPO         exposure by a restore: not measured: type drctl backups days
           next        drctl resume RUN
                       drctl abort RUN
                       drctl report RUN
