@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,13 +57,28 @@ def _lab_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Session]
                 lab.down()
 
 
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[_FAILED] = item.stash.get(_FAILED, False) or report.failed
+    return report
+
+
 @pytest.fixture
-def lab(_lab_session: _Session) -> Lab:
-    """The lab, standing and untouched. A test that takes this one leaves it so; another one takes ``fresh_lab``."""
+def lab(request: pytest.FixtureRequest, _lab_session: _Session) -> Iterator[Lab]:
+    """The lab, standing and untouched. A test that takes this one leaves it so; another one takes ``fresh_lab``.
+
+    One that failed may have left anything: the next test gets a new lab.
+    """
     if _lab_session.condition == "spent":
         _lab_session.renew()
     _lab_session.condition = "used"
-    return _lab_session.lab
+    yield _lab_session.lab
+    if request.node.stash.get(_FAILED, False):
+        _lab_session.condition = "spent"
 
 
 @pytest.fixture

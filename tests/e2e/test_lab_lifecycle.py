@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -49,10 +48,8 @@ def test_a_second_up_touches_nothing(lab: Lab) -> None:
     assert [lab.host(name).init for name in HOSTS] == before
 
 
-def test_up_is_quick_and_down_leaves_nothing(other_lab: Lab, tmp_path: Path) -> None:
-    started = time.monotonic()
+def test_down_leaves_nothing(other_lab: Lab, tmp_path: Path) -> None:
     assert other_lab.up(tmp_path / "lab.yml")
-    assert time.monotonic() - started < 15
     # A relay for a slow link is a process of this machine's; it goes with the lab.
     other_lab.latency(["operator", "edge"], 5)
     assert traces(other_lab.settings)
