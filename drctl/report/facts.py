@@ -15,6 +15,7 @@ from drctl.engine.objectives import Verdict
 from drctl.errors import ExitCode
 from drctl.model.events import Act, Ended, Outcome, Question, Reason
 from drctl.model.plan import Mark, Mode, Section
+from drctl.report.assured import Control, CopyTried, Coverage, DrillSafety, Reconstitution, ResidencyRow
 from drctl.report.timing import Elapsed, Stretch
 
 
@@ -307,6 +308,12 @@ class Summary:
     proofs: tuple[Proof, ...]
     deviations: tuple[Deviation, ...]
     findings: tuple[Finding, ...]  # this run's own, and the service's earlier ones that were open when it began
+    backups: tuple[CopyTried, ...]
+    residency: ResidencyRow
+    drill_safety: DrillSafety | None
+    reconstitution: Reconstitution
+    coverage: Coverage
+    control_map: tuple[Control, ...]
     limits: tuple[str, ...]
     steps: tuple[StepRow, ...]
     inputs: tuple[Given, ...]

@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from drctl.model.events import Ended, Outcome
 from drctl.model.units import format_duration, format_instant, local_time
-from drctl.report import words
+from drctl.report import assurance_words, words
 from drctl.report.facts import Summary
 from drctl.report.harmless import visible
 from drctl.report.timeline import timeline
@@ -58,6 +58,7 @@ def render(summary: Summary) -> str:
         css=Markup(css),  # noqa: S704 # ours, with two words that were cut down to plain characters
         policy=_POLICY.format(base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()),
         line=timeline(summary),
+        assured=assurance_words.sections(summary),
         local=partial(_local, timezone=summary.timezone),
         standing=_standing(summary),
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from drctl.model.events import Outcome
 from drctl.model.units import format_instant
-from drctl.report import words
+from drctl.report import assurance_words, words
 from drctl.report.facts import HostRow, OutputRow, StepRow, Summary
 from drctl.report.harmless import code, fenced, markdown, visible
 
@@ -208,6 +208,8 @@ def _findings(found: Summary) -> Iterator[str]:
         )  # fmt: skip
     else:
         yield from ("None is written down for this run, and none was open before it.", "")
+    for title, told in assurance_words.sections(found):
+        yield from (f"## {title}", "", *(f"- {markdown(said)}" for said in told), "")
     yield "## Limits of this evidence"
     yield ""
     yield from (f"- {markdown(limit)}" for limit in found.limits)

@@ -13,6 +13,7 @@ from drctl.model.events import Ended, Event
 from drctl.model.plan import Mark, Mode, Source
 from drctl.model.units import format_duration, local_time
 from drctl.report import findings, verdict
+from drctl.report.assurance import CONTROLS, assurance
 from drctl.report.facts import Chain, ClockRow, Document, Objective, Session, Summary
 from drctl.report.steps import given, step_rows
 from drctl.report.timing import elapsed, jumped_s, stretches
@@ -35,6 +36,7 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
     rto = _objective(verdict.rto(state, until), note=_jump_note(events))
     rpo = _objective(verdict.rpo(state), note=verdict.rpo_note(state))
     steps = step_rows(state, events)
+    assured = assurance(state, steps)
     code = verdict.exit_code(state)
     outage = state.clock.get(Mark.OUTAGE_STARTED)
     split = stretches(events, plan=plan, until=until)
@@ -74,6 +76,12 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
         proofs=findings.proofs(state),
         deviations=findings.deviations(events, state, steps, rto=rto, rpo=rpo),
         findings=(),
+        backups=assured.backups,
+        residency=assured.residency,
+        drill_safety=assured.drill_safety,
+        reconstitution=assured.reconstitution,
+        coverage=assured.coverage,
+        control_map=CONTROLS,
         limits=findings.limits(state, rto=rto, rpo=rpo),
         steps=steps,
         inputs=given(plan.inputs),

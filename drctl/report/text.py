@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from drctl.model.events import Outcome
 from drctl.model.units import format_instant
-from drctl.report import words
+from drctl.report import assurance_words, words
 from drctl.report.facts import HostRow, OutputRow, StepRow, Summary
 from drctl.report.harmless import one_line, tail_lines
 
@@ -206,6 +206,10 @@ class _Writer:
             yield from self._item("; ".join(part for part in (said, finding.action, finding.how) if part))
         if not found.findings:
             yield "  none"
+        for title, told in assurance_words.sections(found):
+            yield from self._section(title)
+            for said in told:
+                yield from self._item(said)
         yield from self._section("Limits of this evidence")
         for limit in found.limits:
             yield from self._item(limit)

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from drctl.cli.main import execute
 from drctl.errors import UsageError
-from drctl.report import json, junit, markdown, pdf, text
+from drctl.report import assurance_words, json, junit, markdown, pdf, text
 from drctl.report.facts import Summary
 from drctl.report.summary import summarise
 from tests.support import sample_runs as samples
@@ -23,7 +23,8 @@ from tests.support.journals import write_run
 TOP_KEYS = (
     "format made_at run_id mode watermark headline ongoing conducted ended ended_why exit_code exit_meaning runbook "
     "title service service_title sla reason truths hints next_commands rto rpo yearly_budget_used unprotected forecast "
-    "deadline timezone clock elapsed stretches sessions decisions proofs deviations findings limits steps "
+    "deadline timezone clock elapsed stretches sessions decisions proofs deviations findings backups "
+    "residency drill_safety reconstitution coverage control_map limits steps "
     "inputs runbook_source inventory_source plan_digest drctl_version chain"
 )
 
@@ -83,7 +84,7 @@ def test_markdown_is_only_our_markup(summary: Summary) -> None:
     ours = {"h1", "h2", "h3", "p", "ul", "li", "strong", "code", "pre", "blockquote"}
     assert found <= ours | {"table", "thead", "tbody", "tr", "th", "td"}
     assert rendered.count("<h1>") == 1
-    assert rendered.count("<h2>") == 10
+    assert rendered.count("<h2>") == 10 + len(assurance_words.sections(summary))
     begun = sum(1 for s in summary.steps for h in s.hosts if h.started_at)
     assert rendered.count("<h3>") == begun + 1
 
