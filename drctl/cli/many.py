@@ -24,6 +24,7 @@ def cards(settings: Settings) -> list[RunCard]:
         kept = Cards(
             settings.state_dir / "cards.db",
             RunCard,
+            shared="steps",
             made_by=__version__,
             make=lambda run_id: card_of(tuple(journal.events(run_id))),
         )

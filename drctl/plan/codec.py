@@ -23,7 +23,6 @@ from drctl.model.plan import Plan, Shell, Step
 
 Made = TypeVar("Made")
 
-_ABSENT: Any = object()
 # What a person reads; changing it does not change what the step does.
 _NOT_IN_DIGEST = ("id", "name", "where", "failure_hint", "expected_s", "digest")
 
@@ -167,19 +166,29 @@ def _reader(kind: Any) -> Reader:
 def _dataclass_reader(kind: Any) -> Reader:
     hints = get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}
+    needed = [
+        name
+        for name, field in fields.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    readers: dict[str, Reader] = {}
 
     def read(data: Any) -> Any:
         if not isinstance(data, dict):
             raise _Unreadable(f"a JSON object is needed, not {_kind_of(data)}")
-        unknown = sorted(set(data) - set(fields))
-        if unknown:
-            raise _Unreadable(f"unknown member {', '.join(map(repr, unknown))}")
-        values = {}
-        for name, field in fields.items():
-            given = data.get(name, _ABSENT)
-            if given is not _ABSENT:
-                values[name] = _within(name, _reader(hints[name]), given)
-            elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+        if not readers:  # not before the first reading: a kind may hold others of its own
+            readers.update({name: _reader(hints[name]) for name in fields})
+        if not data.keys() <= readers.keys():
+            raise _Unreadable(f"unknown member {', '.join(map(repr, sorted(set(data) - set(fields))))}")
+        values, name = {}, ""
+        try:
+            for name, given in data.items():
+                values[name] = readers[name](given)
+        except _Unreadable as error:
+            error.path.append(name)
+            raise
+        for name in needed:
+            if name not in values:
                 raise _Unreadable(f"{name} is missing")
         return kind(**values)
 
@@ -189,19 +198,26 @@ def _dataclass_reader(kind: Any) -> Reader:
 def _union_reader(kinds: tuple[Any, ...]) -> Reader:
     optional = types.NoneType in kinds
     rest = [kind for kind in kinds if kind is not types.NoneType]
+    if len(rest) == 1:
+        return _optional_reader(rest[0])
     tags = {_tag(kind): kind for kind in rest if _tag(kind) is not None}
 
     def read(data: Any) -> Any:
         if data is None and optional:
             return None
-        if len(rest) == 1:
-            return _reader(rest[0])(data)
         if isinstance(data, dict) and tags:
             for member in ("kind", "type"):
                 if (member, data.get(member)) in tags:
                     return _reader(tags[member, data.get(member)])(data)
             raise _Unreadable(f"unknown kind {data.get('kind', data.get('type'))!r}")
         raise _Unreadable(f"cannot be {_kind_of(data)}")
+
+    return read
+
+
+def _optional_reader(kind: Any) -> Reader:
+    def read(data: Any) -> Any:
+        return None if data is None else _reader(kind)(data)
 
     return read
 
@@ -216,16 +232,35 @@ def _tag(kind: Any) -> tuple[str, Any] | None:
 
 
 def _tuple_reader(kinds: tuple[Any, ...]) -> Reader:
+    if kinds[1:] == (Ellipsis,):
+        return _row_reader(kinds[0])
+
     def read(data: Any) -> Any:
         if not isinstance(data, list):
             raise _Unreadable(f"a list is needed, not {_kind_of(data)}")
-        if kinds[1:] == (Ellipsis,):
-            return tuple(_within(str(n), _reader(kinds[0]), item) for n, item in enumerate(data))
         if len(data) != len(kinds):
             raise _Unreadable(f"a list of {len(kinds)} is needed, not of {len(data)}")
         return tuple(
             _within(str(n), _reader(kind), item) for n, (kind, item) in enumerate(zip(kinds, data, strict=True))
         )
+
+    return read
+
+
+def _row_reader(kind: Any) -> Reader:
+    """A list of any length, all of one kind."""
+
+    def read(data: Any) -> Any:
+        if not isinstance(data, list):
+            raise _Unreadable(f"a list is needed, not {_kind_of(data)}")
+        reader, values = _reader(kind), []
+        try:
+            for item in data:
+                values.append(reader(item))
+        except _Unreadable as error:
+            error.path.append(str(len(values)))
+            raise
+        return tuple(values)
 
     return read
 
@@ -249,10 +284,12 @@ def _literal_reader(allowed: tuple[Any, ...]) -> Reader:
 
 
 def _enum_reader(kind: type[StrEnum]) -> Reader:
+    members = {member.value: member for member in kind}
+
     def read(data: Any) -> Any:
         try:
-            return kind(data)
-        except ValueError:
+            return members[data]
+        except (KeyError, TypeError):
             raise _Unreadable(f"{data!r} is not one of {', '.join(kind)}") from None
 
     return read

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from drctl.adapters.journal import JournalFile
 from drctl.adapters.ledger import Ledger
 from drctl.cli.main import execute
+from drctl.cli.many import cards
+from drctl.cli.settings import Settings
 from drctl.errors import ExitCode, JournalError
 from drctl.model.events import Event
 from drctl.model.plan import Mode
@@ -204,3 +207,36 @@ def test_kept_cards_follow_the_journal(state: Path, capsys: pytest.CaptureFixtur
     (state / "cards.db").write_bytes(b"no database at all, but long enough to be looked at as if it were one" * 20)
     assert execute(["history", "--json"]) == ExitCode.DONE
     assert capsys.readouterr().out == once
+
+
+def test_what_runs_have_in_common_is_kept_once_and_comes_back(state: Path) -> None:
+    for number in range(3):
+        write_run(state, numbered(sample_runs.drill(), number))
+    write_run(state, numbered(sample_runs.no_go(), 5))
+    settings = Settings(state_dir=state)
+    made = cards(settings)
+    with closing(JournalFile(state / "journal.db")) as journal:
+        assert made == [card_of(tuple(journal.events(run_id))) for run_id in journal.started()]
+    assert all(card.steps for card in made)
+    assert cards(settings) == made
+    with closing(sqlite3.connect(state / "cards.db")) as db, db:
+        assert db.execute("SELECT count(*) FROM shared").fetchone()[0] == len({card.steps for card in made}) == 2
+        # What is kept is really read, and what cannot be read is made again.
+        db.execute("UPDATE shared SET text = replace(text, '\"succeeded\"', '\"failed\"')")
+    other = cards(settings)
+    assert other != made
+    assert [replace(card, steps=()) for card in other] == [replace(card, steps=()) for card in made]
+    with closing(sqlite3.connect(state / "cards.db")) as db, db:
+        db.execute("UPDATE shared SET text = 'nothing'")
+        db.execute("UPDATE cards SET head = 'old' WHERE run_id = ?", (made[0].run_id,))
+    assert cards(settings) == made
+
+
+def test_a_file_of_cards_of_another_format_is_emptied(state: Path) -> None:
+    write_run(state, sample_runs.drill())
+    with closing(sqlite3.connect(state / "cards.db")) as db, db:
+        db.execute("CREATE TABLE cards (run_id TEXT PRIMARY KEY, made_by TEXT, head TEXT, card TEXT)")
+        db.execute("INSERT INTO cards VALUES ('x', 'x', 'x', 'x')")
+    made = cards(Settings(state_dir=state))
+    with closing(sqlite3.connect(state / "cards.db")) as db, db:
+        assert db.execute("SELECT run_id FROM cards").fetchall() == [(card.run_id,) for card in made]
