@@ -156,7 +156,8 @@ def _attempt_finished(state: RunState, body: ev.AttemptFinished, at: datetime) -
     )
     if body.act is Act.VERIFY:
         return _over(state, step, target, _verified(known, body), at)
-    state = replace(state, values={**state.values, **body.captured})
+    if body.captured:
+        state = replace(state, values={**state.values, **body.captured})
     ended = _ran(step, known, body, at)
     left = state.abort or (state.fallen_back and state.the_plan.section_of(step.id) is Section.STEPS)
     if left and ended.outcome is None and body.outcome is Outcome.FAILED:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BRACED = re.compile(r"\$\{[#!]?([A-Za-z_][A-Za-z0-9_]*)(:?[-+=?])?")
@@ -51,6 +52,7 @@ class ShellUse:
         return frozenset(reference.name for reference in self.references) | self.mentioned
 
 
+@lru_cache(maxsize=1024)  # a step's script is looked at for each of its hosts, and for each service
 def shell_use(script: str) -> ShellUse:
     """Reads the script once."""
     scan = _Scan(script)
