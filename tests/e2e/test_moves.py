@@ -143,8 +143,9 @@ def test_the_way_home_is_refused_while_both_take_writes_and_copies_what_cannot_b
     as_postgres(lab, OLD, "/usr/lib/postgresql/15/bin/pg_ctl -D /var/lib/postgresql/15/main -m fast -w stop")
     as_postgres(lab, OLD, "rm /var/lib/postgresql/15/main/global/pg_control")  # pg_rewind needs it
     moves(operator, "failback")
-    steps = {step["id"]: step["outcome"] for step in operator.report()["steps"]}
-    assert (steps["rebuild/rewind"], steps["rebuild/copy"]) == ("failed", "succeeded")
+    steps = {step["id"]: step for step in operator.report()["steps"]}
+    assert (steps["rebuild/rewind"]["outcome"], steps["rebuild/copy"]["outcome"]) == ("failed", "succeeded")
+    assert steps["rebuild/configure"]["hosts"][0]["errors"] is None, "its archive answered"
     assert in_recovery(lab, OLD) == "f"
     assert lab.psql(OLD, "show work_mem").strip() == "3MB", "its own configuration"
     streams(lab, OLD, "azure_san")

@@ -11,7 +11,7 @@ import pytest
 
 from drctl.lab import Lab
 from drctl.lab.damage import Fault
-from tests.support.operator import ROOT, Operator, until, wreck_both_sites
+from tests.support.operator import ROOT, SERVICE, Operator, until, wreck_both_sites
 from tests.support.pages import type_all
 
 pytestmark = pytest.mark.lab
@@ -116,6 +116,57 @@ def with_a_gap_everywhere(lab: Lab) -> None:
     wreck_both_sites(lab)
     assert lab.ssh("cloudprox", [*NIGHTLY[:-1], "replicate"]).returncode == 0
     lab.break_backup(Fault.WAL_GAP, ["cloudprox", "teraco-dbn", "vault"])
+
+
+def test_a_small_disk_and_another_version_change_nothing_and_a_lost_repository_is_no_end(
+    fresh_lab: Lab, operator: Operator
+) -> None:
+    # Else the rebuild would wait a minute for an archiver that ends when it has given up the lost repository.
+    fresh_lab.ssh("xneelo-jnb", ["sudo sh -c 'mkdir -p /etc/lab/disabled && touch /etc/lab/disabled/postgresql'"])
+    wreck_both_sites(fresh_lab)
+    inventory = operator.inventory
+    fresh_lab.resize("azure-san", "standard")  # else the restore's own resize would boot it with its own disk
+    fresh_lab.break_backup(Fault.DISK_FULL, ["azure-san"])
+    done = operator.restore(code=6)
+    assert "MiB can be used on azure-san" in done.stderr
+    assert "Make room on azure-san" in done.stderr + operator.types("report").stdout
+    assert jobs_of(fresh_lab, "azure-san", "files") == 0
+    operator.types("abort", "--reason", "a bigger disk is on its way", code=None)
+    fresh_lab.mend_backup()
+    # Programs of another major version: the files are not touched.
+    fresh_lab.ssh("azure-san", ["sudo sh -s"], stdin=OLDER)
+    operator.changed(lambda i: i["services"][SERVICE]["vars"].update(pgbin="/opt/older/bin"))
+    done = operator.restore(code=1)
+    assert "of PostgreSQL 15, and azure-san has 14" in done.stderr
+    assert jobs_of(fresh_lab, "azure-san", "files") == 0
+    # The repository's site is lost as well: another copy serves, and a standby streams without an archive.
+    operator.inventory = inventory
+    fresh_lab.power_off("cloudprox")
+    with operator.begins(verb="restore") as running:
+        until(running, began("rebuild/archive"))
+        os.kill(running.pid, signal.SIGKILL)  # that it fails three times is not waited for
+    report = operator.report()
+    assert report["rto"]["verdict"] == "met"
+    steps = {step["id"]: step for step in report["steps"]}
+    assert dict(steps["from-a-copy/1/pick"]["hosts"][0]["captured"])["copy_location"] == "teraco-dbn"
+    assert jobs_of(fresh_lab, "azure-san", "files") == 1
+    assert steps["protect/end-stale-backup"]["outcome"] == "failed"
+    assert fresh_lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "f"
+    assert fresh_lab.psql("azure-san", "select state from pg_stat_replication").strip() == "streaming"
+    # It was started without its restore_command, and has it again.
+    settings = "/var/lib/postgresql/15/main/postgresql.auto.conf"
+    assert "the archive does not answer" in steps["rebuild/configure"]["hosts"][0]["errors"]["tail"]
+    assert "restore_command" not in fresh_lab.ssh("xneelo-jnb", ["sudo", "cat", settings]).stdout
+    assert "archive-get" in fresh_lab.psql("xneelo-jnb", "show restore_command")
+
+
+OLDER = """\
+mkdir -p /opt/older/bin
+for program in /usr/lib/postgresql/15/bin/*; do ln -sf "$program" /opt/older/bin/; done
+rm /opt/older/bin/postgres
+printf '#!/bin/sh\\necho "postgres (PostgreSQL) 14.9"\\n' >/opt/older/bin/postgres
+chmod 755 /opt/older/bin/postgres
+"""
 
 
 def test_the_how_to_page_is_typed_as_it_is_written(fresh_lab: Lab, lab_inventory: Path, tmp_path: Path) -> None:
