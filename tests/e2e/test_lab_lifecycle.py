@@ -15,7 +15,7 @@ from drctl.cli.lab import app
 from drctl.errors import DrctlError, LabError, LockedError
 from drctl.lab import Lab
 from drctl.lab.state import exclusive, lock_path
-from drctl.lab.topology import HOSTS, Settings
+from drctl.lab.topology import DRILL_HOSTS, HOSTS, Settings
 
 pytestmark = pytest.mark.lab
 
@@ -132,6 +132,8 @@ def test_the_inventory_says_what_is_there(lab: Lab, lab_inventory: Path) -> None
         "azure-san", "SELECT system_identifier FROM pg_control_system()"
     )
     for name, host in document["hosts"].items():
+        if name in DRILL_HOSTS:
+            continue  # without power until a drill begins
         words = ["ssh", "-F", document["ssh"]["config"], "-l", host["user"], host["address"], "hostname"]
         assert subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() == name
     for name in ("power_off_primary", "resize_standby"):
