@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -31,11 +32,13 @@ def _summaries(settings: Settings, limit: int) -> list[Summary]:
     from drctl.adapters.clock import SystemClock
 
     journal = settings.journal()
+    gc.disable()  # events hold no cycles: to look for some in thousands of them is in vain
     try:
         now = SystemClock().now()
         ids = journal.run_ids()[:limit]
         return [summary_of(settings, journal, run_id, now) for run_id in ids]
     finally:
+        gc.enable()
         journal.close()
 
 
