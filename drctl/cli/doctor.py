@@ -129,14 +129,24 @@ def _hosts(inventory: Path | None) -> list[Finding]:
         return []  # said by _documents
     if document is None:
         return []
+    from drctl.plan.drill import drill_targets
+
+    services = document.value.services
+    of_drills = frozenset(host for name in services for host in drill_targets(document.value, name))
     words = HostWords(inventory=document.value, service="", ssh_config=ssh_config_of(document))
     endpoints = [words.endpoint(name, ()) for name in document.value.hosts]
     commands = Commands(SecretResolver(Redactor()))
     try:
         with ThreadPoolExecutor(max_workers=16) as pool:
-            return list(pool.map(lambda endpoint: _host(commands, endpoint), endpoints))
+            found = list(pool.map(lambda endpoint: _host(commands, endpoint), endpoints))
+            return [_off_until_a_drill(f) if f.subject in of_drills and not f.good else f for f in found]
     finally:
         commands.close()
+
+
+def _off_until_a_drill(finding: Finding) -> Finding:
+    """A drill's own host may be off: a drill begins with giving it its power, and no recovery needs it."""
+    return Finding(finding.subject, True, f"a drill's host, off or not ready now: {finding.what}")
 
 
 def _host(commands: Commands, endpoint: Endpoint) -> Finding:

@@ -64,7 +64,7 @@ def fingerprint(lab: Lab, databases: tuple[str, ...]) -> dict[str, dict[str, str
         found[name] = dict(files(lab.settings.disk(name, "/")))
         if lab.host(name).is_on:
             done = lab.host(name).execute(["ps", "-eo", "comm="])
-            passing = ("ps", "sleep", "pgbackrest", "postgres")
+            passing = ("ps", "sleep", "pgbackrest", "postgres", "psql")
             found[name]["programs"] = " ".join(sorted(set(done.stdout.split()) - set(passing)))
     for name in databases:
         found[name]["settings"] = lab.psql(name, SETTINGS).strip()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from itertools import pairwise
 
 from drctl.engine import deadline
@@ -20,12 +19,11 @@ from drctl.model.events import (
     Question,
     Reason,
     RunEnded,
+    StepSkipped,
 )
 from drctl.model.plan import Http, Mode, OnFailure, Section, Step
 from tests.properties.grammar import FACT
 from tests.support.faults import Effect, Run
-
-SAME_MOMENT = timedelta(milliseconds=10)  # what is decided together is written one after the other
 
 FINAL = (Ended.DONE, Ended.FAILED, Ended.NO_GO, Ended.ABORTED)
 
@@ -200,10 +198,12 @@ def undos_go_backwards(run: Run) -> None:
 def the_deadline_stops_what_is_new(run: Run) -> None:
     """Between the deadline and its answer only what may not be broken off is settled. It is answered once."""
     state, answers = RunState(), 0
+    # What is decided together is written one after the other, while time passes in the threads of what has begun. So a
+    # beginning was decided at the earliest when the last event before its like was written.
+    decided_at = run.events[0].at
     for event in run.events:
         body = event.body
         if isinstance(body, AttemptStarted) and run.plan.section_of(body.step) is Section.STEPS:
-            decided_at = event.at - SAME_MOMENT
             if deadline.has_come(state, decided_at):
                 known = state.target(Target(body.step, body.host))
                 assert known.doubt or known.ran, f"{body.step} began after the deadline"
@@ -213,6 +213,8 @@ def the_deadline_stops_what_is_new(run: Run) -> None:
         if isinstance(body, PersonAnswered) and body.question is Question.DEADLINE:
             assert deadline.deadline(state) is not None
             answers += body.answer in ("fallback", "continue")
+        if not isinstance(body, AttemptStarted | StepSkipped):
+            decided_at = event.at
         state = fold(state, event)
     assert answers <= 1, "the deadline was answered twice"
 
