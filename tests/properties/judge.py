@@ -203,13 +203,13 @@ def the_deadline_stops_what_is_new(run: Run) -> None:
     decided_at = run.events[0].at
     for event in run.events:
         body = event.body
-        if isinstance(body, AttemptStarted) and run.plan.section_of(body.step) is Section.STEPS:
-            if deadline.has_come(state, decided_at):
-                known = state.target(Target(body.step, body.host))
-                assert known.doubt or known.ran, f"{body.step} began after the deadline"
-                step = run.plan.step(body.step)
-                may_be_broken_off = step.read_only or step.idempotent
-                assert not may_be_broken_off, f"{body.step} may be broken off, and was not"
+        begins = isinstance(body, AttemptStarted) and run.plan.section_of(body.step) is Section.STEPS
+        if begins and deadline.has_come(state, decided_at):
+            known = state.target(Target(body.step, body.host))
+            assert known.doubt or known.ran, f"{body.step} began after the deadline"
+            step = run.plan.step(body.step)
+            may_be_broken_off = step.read_only or step.idempotent
+            assert not may_be_broken_off, f"{body.step} may be broken off, and was not"
         if isinstance(body, PersonAnswered) and body.question is Question.DEADLINE:
             assert deadline.deadline(state) is not None
             answers += body.answer in ("fallback", "continue")
