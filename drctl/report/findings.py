@@ -10,7 +10,7 @@ from drctl.engine.objectives import Verdict
 from drctl.engine.state import RunState, Target, targets_of, tolerated
 from drctl.model import events as ev
 from drctl.model.events import Ended, Event, Outcome, Question, Reason
-from drctl.model.plan import Mark, Mode
+from drctl.model.plan import Mark, Mode, Section
 from drctl.model.units import format_duration, local_time
 from drctl.report import verdict
 from drctl.report.facts import DeadlineRow, Decision, Deviation, ForecastRow, Objective, Proof, StepRow, Unprotected
@@ -202,9 +202,16 @@ def limits(state: RunState, *, rto: Objective, rpo: Objective) -> tuple[str, ...
     if simulated:
         said.append(f"simulated, never counted as done: {', '.join(simulated)}")
     begun = {t.step for t in state.targets}
-    untouched = [s.id for s in steps if s.id not in begun]
+    # A way that was not taken is no gap, and naming its steps would hide one.
+    ways = ((Section.FALLBACK, state.fallen_back), (Section.ROLLBACK, state.rolling_back))
+    left_aside = {s.id for section, taken in ways if not taken for s in state.the_plan.steps(section)}
+    untouched = [s.id for s in steps if s.id not in begun and s.id not in left_aside]
     if untouched and state.ended is not None:
         said.append(f"not begun: {', '.join(untouched)}")
+    for section, taken in ways:
+        count = len(state.the_plan.steps(section))
+        if count and not taken and state.ended is not None:
+            said.append(f"the {section.value} was not entered, so this run shows nothing of its {count} steps")
     for name, objective in (("RTO", rto), ("RPO", rpo)):
         if objective.verdict is Verdict.NOT_MEASURED:
             said.append(f"the {name} was not measured: {objective.basis or 'there is no target'}")
