@@ -142,10 +142,14 @@ def forecast_rto_s(state: RunState, now: datetime) -> float | None:
     return (now - started.at).total_seconds() + usual_time_left_s(state, now, until=Mark.SERVICE_RESTORED)
 
 
+def entered(state: RunState, section: Section) -> bool:
+    """Whether the run goes through a section: the fallback and the undos are for when they are needed."""
+    return bool({Section.FALLBACK: state.fallen_back, Section.ROLLBACK: state.rolling_back}.get(section, True))
+
+
 def steps_done(state: RunState) -> tuple[int, int]:
     """How many steps are over, and how many there are; a fallback and undos count when they are entered."""
-    entered = {Section.FALLBACK: state.fallen_back, Section.ROLLBACK: state.rolling_back}
-    steps = [s for stage in state.the_plan.stages if entered.get(stage.section, True) for s in stage.steps]
+    steps = [s for stage in state.the_plan.stages if entered(state, stage.section) for s in stage.steps]
     return sum(1 for s in steps if state.step_outcome(s) is not None), len(steps)
 
 

@@ -9,10 +9,10 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from drctl.engine.decide import name_of
-from drctl.engine.objectives import steps_done
+from drctl.engine.objectives import entered, steps_done
 from drctl.engine.state import RunState, Target, TargetState, targets_of, tolerated
 from drctl.model.events import Act, Outcome
-from drctl.model.plan import Approval, Manual, Step
+from drctl.model.plan import Approval, Manual, Section, Step
 from drctl.model.units import format_duration
 from drctl.report.harmless import one_line
 from drctl.screens.base import over_expected, spent_s
@@ -99,11 +99,18 @@ def _look_of_step(state: RunState, step: Step) -> _Look:
 
 def rows(state: RunState, now: datetime, *, width: int) -> Rows:
     """A row for each step; while a step on several hosts matters, one for each of them too."""
-    steps = state.the_plan.steps()
     layout = _Layout.of(width, state)
     lines: list[Text] = []
     current = 0
-    for number, step in enumerate(steps, start=1):
+    aside: Section | None = None
+    placed = [(stage.section, step) for stage in state.the_plan.stages for step in stage.steps]
+    for number, (section, step) in enumerate(placed, start=1):
+        if not entered(state, section):
+            if section is not aside:
+                count = len(state.the_plan.steps(section))
+                lines.append(Text(f"      {section.value}: {count} steps, for when they are needed", style="dim"))
+            aside = section
+            continue
         look = _look_of_step(state, step)
         if look is not _PENDING:
             current = len(lines)

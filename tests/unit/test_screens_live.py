@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Thread
 from xml.etree import ElementTree as ET
@@ -14,6 +15,7 @@ import pytest
 from drctl.engine.fold import fold, fold_all
 from drctl.engine.state import RunState, Target
 from drctl.model.events import Event
+from drctl.model.plan import Section
 from drctl.screens.live import LiveScreen
 from drctl.screens.picture import Scene, final_picture, live_picture
 from drctl.screens.steps_table import rows, window
@@ -328,3 +330,16 @@ def test_the_deadline_stands_below_the_rto_until_it_has_been_decided() -> None:
     assert late[2].plain.strip().endswith("ago")
     assert late[2].style == "bold red"
     assert not [line for line in plain(scene(events), width=140) if "you must switch" in line]
+
+
+def test_a_fallback_that_is_not_entered_takes_one_row() -> None:
+    events = samples.at_the_deadline()
+    state = fold_all(events)
+    assert state.fallen_back
+    ways = [rows(given, events[-1].at, width=120).lines for given in (state, replace(state, fallen_back=""))]
+    entered, aside = (["".join(line.plain) for line in lines] for lines in ways)
+    count = len(state.the_plan.steps(Section.FALLBACK))
+    assert count > 1
+    assert len(entered) - len(aside) == count - 1
+    assert any(f"fallback: {count} steps, for when they are needed" in line for line in aside)
+    assert not any("for when they are needed" in line for line in entered)
