@@ -46,7 +46,7 @@ def resolve_inputs(
         raise UsageError(
             "; ".join(wrong) if len(wrong) == 1 else "\n".join(wrong),
             state="nothing was connected to and nothing was changed",
-            hint=_hint(runbook.value, service),
+            hint=_hint(runbook.value, service if service in services else "SERVICE"),
         )
     return values
 
