@@ -1,6 +1,8 @@
 # The words that people, the README and CI type. Each does all of its own set-up.
 DRCTL := .venv/bin/drctl
 export UV_PYTHON_DOWNLOADS ?= never
+# Compiled modules are kept: the tests start drctl some hundred times.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup failover test crash check bench docs lab-down
 
