@@ -98,8 +98,9 @@ def pack(kept: Kept, run_id: str, *, target: Path, key: Path | None, now: dateti
             _write(room / EVENTS, b"".join(line + b"\n" for line in lines))
             missing = _outputs(room, events, outputs)
             _documents(room, fold_all(events).the_plan)
-            _reports(room, summary)
-            _about(room, summary, missing)
+            for file, text in texts_of(summary, missing).items():
+                _write(room / file, text.encode())
+            _write(room / HEAD, f"{summary.chain.events} {summary.chain.head}\n".encode())
             _manifest(room)
             if key is not None:
                 signature = sign((room / MANIFEST).read_text(), key=key, namespace=NAMESPACE)
@@ -173,16 +174,12 @@ def _documents(room: Path, plan: Plan) -> None:
         _write(room / name, source.text.encode())
 
 
-def _reports(room: Path, summary: Summary) -> None:
-    _write(room / f"{REPORT}.html", html.render(summary).encode())
-    _write(room / f"{REPORT}.md", markdown.render(summary).encode())
-    _write(room / f"{REPORT}.json", json_report.render(summary).encode())
+def texts_of(summary: Summary, missing: Sequence[str]) -> dict[str, str]:
+    """All that a pack says in words, by file: what is in it, how to check it, and the report in its formats.
 
-
-def _about(room: Path, summary: Summary, missing: Sequence[str]) -> None:
-    """The head of the chain, what is in the pack, and how to check it."""
-    chain = summary.chain
-    _write(room / HEAD, f"{chain.events} {chain.head}\n".encode())
+    Equal summaries make equal texts, so whoever checks a pack makes them anew. ``missing`` are the sums of outputs
+    that were not kept.
+    """
     about = {
         "format": FORMAT,
         "run_id": summary.run_id,
@@ -193,8 +190,13 @@ def _about(room: Path, summary: Summary, missing: Sequence[str]) -> None:
         "drctl_version": __version__,
         "outputs_not_kept": list(missing),
     }
-    _write(room / ABOUT, (json.dumps(about, indent=2, sort_keys=True) + "\n").encode())
-    _write(room / README, pack_readme.render(summary, missing=missing).encode())
+    return {
+        f"{REPORT}.json": json_report.render(summary),
+        f"{REPORT}.html": html.render(summary),
+        f"{REPORT}.md": markdown.render(summary),
+        README: pack_readme.render(summary, missing=missing),
+        ABOUT: json.dumps(about, indent=2, sort_keys=True) + "\n",
+    }
 
 
 def _manifest(room: Path) -> None:

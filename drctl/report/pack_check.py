@@ -11,19 +11,21 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from drctl import __version__
 from drctl.adapters.journal import FIRST_PREVIOUS, body_of
 from drctl.adapters.signatures import BadSignature
 from drctl.adapters.signatures import verify as verify_signature
 from drctl.errors import DocumentError, UsageError
 from drctl.model.events import Event, JsonObject, RunStarted
-from drctl.plan.codec import canonical_json, plan_digest
+from drctl.plan.codec import canonical_json, from_json, plan_digest
 from drctl.report import json as json_report
-from drctl.report.pack import document_names, sums_of_outputs
+from drctl.report.facts import Finding
+from drctl.report.pack import document_names, sums_of_outputs, texts_of
 from drctl.report.pack_files import (
     ABOUT,
     DOCUMENTS,
@@ -123,6 +125,7 @@ def verify(pack: Path, trust: Trust) -> Verified:
         _checked("plan", lambda: _plan(pack, chain)),
         _checked("outputs", lambda: _outputs(pack, names, chain)),
         _checked("report", lambda: _report(pack, chain)),
+        _checked("pages", lambda: _pages(pack, chain)),
         _checked("published heads", lambda: _heads(chain, trust)),
     ]
     ended = chain.events[-1].body.type == "run_ended" if chain.events else False
@@ -311,6 +314,28 @@ def _report(pack: Path, chain: _Chain) -> str:
     if wrong:
         raise _Broken(f"{REPORT}.json says otherwise than the events: {_few(wrong)}")
     return "its verdict, clocks and objectives are those of the events"
+
+
+def _pages(pack: Path, chain: _Chain) -> str:
+    """Every text of the pack made anew. Findings are in no event: they are taken as report.json has them."""
+    events = _readable(chain)
+    try:
+        about = json.loads((pack / ABOUT).read_bytes())
+        told = json.loads((pack / f"{REPORT}.json").read_bytes())
+        by = about["drctl_version"]
+        if by != __version__:
+            raise _NotChecked(f"they were written by drctl {by}, and this one is {__version__}: compare them with that")
+        summary = replace(
+            summarise(events, now=datetime.fromisoformat(told["made_at"])),
+            findings=tuple(from_json(Finding, finding) for finding in told["findings"]),
+        )
+        made = texts_of(summary, [str(sum_) for sum_ in about["outputs_not_kept"]])
+    except (DocumentError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise _Broken(f"{REPORT}.json or {ABOUT} is not what such a run has") from None
+    wrong = [name for name, text in made.items() if (pack / name).read_bytes() != text.encode()]
+    if wrong:
+        raise _Broken(f"made anew from the events they are others: {_few(wrong)}")
+    return f"{len(made)} texts are those of the events, word for word"
 
 
 def _heads(chain: _Chain, trust: Trust) -> str:

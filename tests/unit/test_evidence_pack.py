@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from drctl import __version__
 from drctl.cli.main import execute
 from drctl.report.pack_readme import CHECKS
 from tests.support import sample_runs
@@ -192,14 +193,47 @@ def test_tampering_is_caught(case: str, pack: Path, keys: Path, capsys: pytest.C
     resigned(pack, keys / "trusted")
     code, broken, _ = verify(pack, keys, capsys=capsys)
     assert code == 9
-    assert list(broken) == [check] or check == "chain"
+    assert set(broken) - {"pages"} == {check} or check == "chain"
     assert said in broken[check]
 
 
-def test_an_edited_page_is_caught(pack: Path, keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    edit("report.md", "FAILED", "DONE")(pack)
-    assert verify(pack, keys, capsys=capsys)[1] == {"files": "report.md was changed"}
+@pytest.mark.parametrize("name", ["report.html", "report.md", "README.md", "pack.json"])
+def test_an_edited_page_is_caught_whoever_signed_it(
+    name: str, pack: Path, keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(name, "FAILED", "DONE")(pack)
+    assert verify(pack, keys, capsys=capsys)[1]["files"] == f"{name} was changed"
     assert by_hand(pack, keys) == [1, 0, 0]
+    resigned(pack, keys / "trusted")
+    code, broken, _ = verify(pack, keys, capsys=capsys)
+    assert (code, broken) == (9, {"pages": f"made anew from the events they are others: {name}"})
+
+
+def test_pages_of_another_drctl_are_not_judged_and_that_is_said(
+    pack: Path, keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit("pack.json", f'"drctl_version": "{__version__}"', '"drctl_version": "0.0.1"')(pack)
+    resigned(pack, keys / "trusted")
+    code, broken, said = verify(pack, keys, capsys=capsys)
+    assert (code, broken) == (0, {})
+    assert "they were written by drctl 0.0.1" in said
+
+
+def test_findings_are_in_the_pages_and_cannot_be_changed_in_one_of_them(
+    keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "state", sample_runs.succeeded())
+    state = ["--state-dir", str(tmp_path / "state")]
+    words = ["findings", "add", "The resize <b>was slow", "--run", run, "--action", "Resize before", "--owner", "Sipho"]
+    assert execute([*state, *words, "--due", "2026-12-01"]) == 0
+    pack = tmp_path / "pack"
+    assert execute([*state, "evidence", run, "-o", str(pack), "--key", str(keys / "trusted")]) == 0
+    assert verify(pack, keys, capsys=capsys)[:2] == (0, {})
+    edit("report.json", "2026-12-01", "2027-12-01")(pack)
+    resigned(pack, keys / "trusted")
+    code, broken, _ = verify(pack, keys, capsys=capsys)
+    assert (code, set(broken)) == (9, {"pages"})
+    assert "report.html; report.md" in broken["pages"]
 
 
 def test_a_chain_that_was_written_anew_needs_the_key_and_then_the_published_heads(
