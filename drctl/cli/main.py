@@ -1,4 +1,4 @@
-"""The program: the verbs, and the only place where an error becomes words and an exit code."""
+"""The program, and the only place where an error becomes words and an exit code."""
 
 from __future__ import annotations
 
@@ -10,30 +10,8 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from drctl import __version__
-from drctl.cli import (
-    approve,
-    backups,
-    doctor,
-    drill,
-    elsewhere,
-    evidence,
-    failover,
-    findings,
-    history,
-    holds,
-    init,
-    jobs,
-    lab,
-    plan,
-    records,
-    report,
-    resume,
-    schema,
-    service_level,
-    show,
-    validate,
-)
 from drctl.cli.settings import Settings, state_directory
+from drctl.cli.verbs import Verbs
 from drctl.errors import DrctlError, ExitCode
 
 _EPILOG = (
@@ -44,6 +22,7 @@ _EPILOG = (
 
 app = typer.Typer(
     name="drctl",
+    cls=Verbs,
     help="Disaster-recovery runbooks that run: failover and restore over SSH, journalled, timed against RTO and RPO.",
     epilog=_EPILOG,
     no_args_is_help=True,
@@ -70,32 +49,6 @@ def main(
 ) -> None:
     """Disaster-recovery runbooks that run."""
     context.obj = Settings(state_dir=state_directory(state_dir))
-
-
-for _verb in (
-    failover,
-    resume,
-    elsewhere,
-    holds,
-    jobs,
-    approve,
-    validate,
-    plan,
-    show,
-    records,
-    report,
-    history,
-    schema,
-    doctor,
-    init,
-):
-    _verb.register(app)
-app.add_typer(backups.app, name="backups")
-app.add_typer(drill.app, name="drill")
-app.add_typer(service_level.app, name="sla")
-app.add_typer(lab.app, name="lab")
-app.add_typer(evidence.app, name="evidence")
-app.add_typer(findings.app, name="findings")
 
 
 def run() -> None:

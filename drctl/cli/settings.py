@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +74,15 @@ def state_directory(given: str) -> Path:
 
 def controller() -> str:
     """The operator's machine, as it calls itself."""
+    import socket
+
     return socket.gethostname()
 
 
 def operator() -> str:
     """Who types: the person behind sudo, when there is one."""
+    import getpass
+
     try:
         name = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import typer
 from typer.testing import CliRunner
 
 from drctl.cli.main import app
+from drctl.cli.verbs import VERBS, command
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "commands.md"
 _HEAD = """# Commands
@@ -22,14 +22,15 @@ def verbs() -> list[tuple[str, ...]]:
     """Every command with its groups, in the order of ``--help``."""
     found: list[tuple[str, ...]] = []
 
-    def walk(command: object, words: tuple[str, ...]) -> None:
-        for name, inner in sorted(getattr(command, "commands", {}).items()):
-            if hasattr(inner, "commands"):
-                walk(inner, (*words, name))
-            else:
-                found.append((*words, name))
+    def walk(found_here: object, words: tuple[str, ...]) -> None:
+        inner = getattr(found_here, "commands", None)
+        if inner is None:
+            found.append(words)
+        for name, one in sorted((inner or {}).items()):
+            walk(one, (*words, name))
 
-    walk(typer.main.get_command(app), ())
+    for verb in sorted(VERBS):
+        walk(command(verb), (verb,))
     return found
 
 

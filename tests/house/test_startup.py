@@ -1,0 +1,62 @@
+"""What a command imports. Sets of modules, not times: docs/decisions/0027-a-command-pays-for-itself.md."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+import typer
+
+from drctl.cli.verbs import VERBS, command
+from tests.house.test_docs import ROOT
+
+# What only a run, a report or the lab needs.
+_HEAVY = {"fabric", "paramiko", "httpx", "sqlite3", "cryptography", "jinja2", "icalendar", "tenacity", "drctl.lab"}
+_HELP = {"drctl", "drctl.errors", "drctl.cli", "drctl.cli.main", "drctl.cli.settings", "drctl.cli.verbs"}
+
+
+def imported(*words: str) -> set[str]:
+    """The modules that a command line leaves behind in a process of its own; the command must succeed."""
+    code = (
+        "import sys; from drctl.cli.main import execute; code = execute(sys.argv[1:]); "
+        "print(*sys.modules, sep='\\n', file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.splitlines())
+
+
+def test_help_imports_no_verb_and_no_document() -> None:
+    found = imported("--help")
+    assert {name for name in found if name.split(".")[0] == "drctl"} == _HELP
+    assert not found & {*_HEAVY, "pydantic", "yaml", "platformdirs"}
+
+
+def test_validate_imports_what_reads_documents_only() -> None:
+    found = imported("validate", "runbooks/failover.yml")
+    assert not found & {*_HEAVY, "rich", "drctl.adapters", "drctl.engine", "drctl.report", "drctl.screens"}
+    assert {name for name in found if name.startswith("drctl.cli.")} == {
+        "drctl.cli.main",
+        "drctl.cli.settings",
+        "drctl.cli.validate",
+        "drctl.cli.verbs",
+    }
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_list_of_verbs_says_what_the_verb_says(verb: str) -> None:
+    own = " ".join((command(verb).help or "").split("\n\n")[0].split())
+    assert own == VERBS[verb][1]
+
+
+def test_every_verb_that_a_module_adds_is_in_the_list() -> None:
+    added = set()
+    for module in {module for module, _ in VERBS.values()}:
+        found = import_module(f"drctl.cli.{module}")
+        if hasattr(found, "register"):
+            app = typer.Typer()
+            found.register(app)
+            added |= set(typer.main.get_group(app).commands)
+    assert added == {verb for verb in VERBS if not hasattr(command(verb), "commands")}
