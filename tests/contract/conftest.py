@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,38 +16,13 @@ from drctl.adapters.commands import Commands
 from drctl.adapters.local import LocalTransport
 from drctl.adapters.redact import Redactor
 from drctl.adapters.secrets import SecretResolver
-from drctl.engine.ports import CommandResult, JobName, ShellCommand, Stream
+from drctl.engine.ports import CommandResult, JobName, ShellCommand
 from drctl.model.plan import Endpoint
+from tests.contract.ear import Ear
 from tests.contract.sshd import PATIENCE_S, SSHD, Sshd
+from tests.contract.transfers import Direction, Files, without_rsync
 
 TOOLS = tuple("cat date env grep head id ln ls mkdir mkfifo mv printf rm seq sleep sync touch tr wc".split())  # noqa: SIM905
-
-
-class Ear:
-    """A sink that keeps what it hears, and lets a test wait for it."""
-
-    def __init__(self) -> None:
-        self.heard: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
-        self._changed = threading.Condition()
-
-    def __call__(self, stream: Stream, data: bytes) -> None:
-        with self._changed:
-            self.heard[stream] += data
-            self._changed.notify_all()
-
-    @property
-    def out(self) -> bytes:
-        return bytes(self.heard["stdout"])
-
-    @property
-    def err(self) -> bytes:
-        return bytes(self.heard["stderr"])
-
-    def wait_for(self, text: bytes, stream: Stream = "stdout") -> None:
-        """Until it was said."""
-        with self._changed:
-            said = self._changed.wait_for(lambda: text in self.heard[stream], timeout=PATIENCE_S)
-        assert said, f"{text!r} was never said: {self.heard}"
 
 
 @dataclass
@@ -171,3 +145,30 @@ def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Way]:
     yield found
     commands.close()
     found.pool.shutdown()
+
+
+@pytest.fixture(params=["rsync", "a plain stream"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Files]:
+    """A host with rsync, and one without."""
+    if SSHD is None:
+        pytest.skip("OpenSSH's sshd is not installed")
+    if request.param == "rsync" and shutil.which("rsync") is None:
+        pytest.skip("rsync is not installed")
+    for name in ("sshd", "here", "there"):
+        (tmp_path / name).mkdir()
+    server = Sshd(tmp_path / "sshd")
+    if request.param != "rsync":
+        text = server.server_config.read_text()
+        server.server_config.write_text(text.replace("SetEnv ", f"SetEnv PATH={without_rsync(tmp_path)} "))
+    server.start()
+    found = Files(server=server, here=tmp_path / "here", there=tmp_path / "there", way=request.param)
+    yield found
+    found.commands.close()
+    server.stop()
+
+
+@pytest.fixture(params=["put", "get"])
+def direction(request: pytest.FixtureRequest) -> Direction:
+    """To the host, and from it."""
+    found: Direction = request.param
+    return found

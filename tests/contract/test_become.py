@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from drctl.engine.ports import Ending
-from tests.contract.conftest import Ear, Way, new_name
+from tests.contract.conftest import Way, new_name
+from tests.contract.ear import Ear
 
 OTHER = "nobody"
 

@@ -18,7 +18,8 @@ from drctl.adapters.job import job_directory
 from drctl.adapters.payload import script_text
 from drctl.adapters.transport import Exchanged, Limit, Take
 from drctl.engine.ports import Ending, JobName, ShellCommand
-from tests.contract.conftest import Ear, Way, new_name
+from tests.contract.conftest import Way, new_name
+from tests.contract.ear import Ear
 
 WAITS = 'echo begun; echo x >>"$effects"; while [ ! -e "$go" ]; do sleep 0.05; done; echo done; exit 42'
 

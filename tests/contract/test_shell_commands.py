@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from drctl.engine.ports import CommandResult, Ending
-from tests.contract.conftest import Ear, Way, new_name
+from tests.contract.conftest import Way, new_name
+from tests.contract.ear import Ear
 from tests.contract.sshd import children_of
 
 Run = Callable[..., CommandResult]

@@ -20,7 +20,7 @@ from drctl.engine.ports import CommandResult, Ending, ShellCommand
 from drctl.model.plan import Endpoint, Transfer
 from drctl.plan.build import build_plan
 from drctl.read.documents import read_inventory, read_runbook
-from tests.contract.conftest import Ear
+from tests.contract.ear import Ear
 from tests.contract.sshd import PATIENCE_S, SSHD, Sshd
 
 

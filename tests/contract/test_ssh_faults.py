@@ -15,7 +15,8 @@ from drctl.adapters.secrets import SecretResolver
 from drctl.adapters.ssh.connection import Timings
 from drctl.adapters.ssh.runner import SshTransport
 from drctl.engine.ports import Ending, JobName, ShellCommand
-from tests.contract.conftest import Ear, new_name
+from tests.contract.conftest import new_name
+from tests.contract.ear import Ear
 from tests.contract.sshd import Sshd
 
 WAITS = 'echo begun; echo x >>"$effects"; while [ ! -e "$go" ]; do sleep 0.05; done; echo done; exit 42'

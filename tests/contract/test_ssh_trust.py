@@ -18,7 +18,7 @@ from drctl.adapters.ssh.connection import Timings
 from drctl.adapters.ssh.runner import SshTransport
 from drctl.engine.ports import CommandResult, Ending, ShellCommand
 from drctl.model.plan import Endpoint
-from tests.contract.conftest import Ear
+from tests.contract.ear import Ear
 from tests.contract.sshd import Sshd, make_key
 
 QUICK = Timings(connect_s=3, banner_s=2, auth_s=5, channel_s=5, pulse_s=0.2, silence_s=2)

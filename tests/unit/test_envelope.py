@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drctl.adapters.envelope import Envelope, Verdict
-from tests.contract.conftest import Ear
+from tests.contract.ear import Ear
 
 TOKEN = "0123456789abcdef"
 VERDICT = f"{TOKEN} finished 007 timeout\n".encode()

@@ -7,39 +7,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from drctl.errors import DocumentError, ExitCode, UsageError
 from drctl.model.plan import Approval, CaptureType, Http, Mark, Mode, OnFailure, Plan, Section, Shell, Tcp, Wait
-from drctl.plan.build import InventoryDocument, RunbookDocument, build_plan, missing_roles, try_plan
+from drctl.plan.build import build_plan, missing_roles, try_plan
 from drctl.plan.codec import plan_digest
 from drctl.read.documents import read_inventory, read_runbook
 from drctl.read.walk import scripts_of
-
-ROOT = Path(__file__).parents[2]
-CASES = ROOT / "tests" / "cases" / "plans"
-
-
-def the_inventory() -> InventoryDocument:
-    inventory, _ = read_inventory(CASES / "inventory.yml")
-    assert inventory is not None
-    return inventory
-
-
-def runbook_of(tmp_path: Path, steps: str, head: str = "") -> RunbookDocument:
-    path = tmp_path / "runbook.yml"
-    path.write_text(f"runbook: test\ntitle: Test\n{head}steps:\n{steps}\n")
-    runbook, problems = read_runbook(path)
-    assert runbook is not None, problems
-    return runbook
-
-
-def made(tmp_path: Path, steps: str, head: str = "", **words: Any) -> Plan:
-    return build_plan(
-        runbook_of(tmp_path, steps, head), the_inventory(), **({"service": "demo", "version": "0"} | words)
-    )
+from tests.support.plans import CASES, ROOT, made, runbook_of, the_inventory, values
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +24,6 @@ def everything() -> Plan:
     runbook, _ = read_runbook(CASES / "everything.yml")
     assert runbook is not None
     return build_plan(runbook, the_inventory(), service="demo", inputs={"ticket": "T"}, mode=Mode.DRILL, version="1.2")
-
-
-def values(plan: Plan, step: str) -> dict[str, str | None]:
-    return {variable.name: variable.text for variable in plan.step(step).variables}
 
 
 def test_the_head_of_a_plan(everything: Plan) -> None:
@@ -347,70 +320,3 @@ def test_json_of_a_plan_holds_no_secret_but_its_reference(everything: Plan, monk
     text = json.dumps(as_json_object(everything)) + plain_text(everything)
     assert "env:DEMO_PASSWORD" in text
     assert "hunter2" not in text
-
-
-ROLES = "inputs:\n  from: {type: role, default: primary}\n  to: {type: role, default: standby}\n"
-MOVE = """
-  - id: point
-    hosts: to
-    run: point "$from_address" "$to_slot" "$from"
-    name: From ${from_host} to ${to_host}
-  - {id: resize, local: {command: resize_to}}
-  - {id: open, tcp: {host: to, port: 5432}}
-"""
-
-
-def with_slots(tmp_path: Path) -> InventoryDocument:
-    text = (CASES / "inventory.yml").read_text()
-    text = text.replace(
-        "      version: 15.10\n", "      version: 15.10\n      primary_slot: p\n      standby_slot: s\n"
-    )
-    text = text.replace("      resize: [", "      resize_primary: ['true']\n      resize_standby: [")
-    (tmp_path / "inventory.yml").write_text(text)
-    inventory, problems = read_inventory(tmp_path / "inventory.yml")
-    assert inventory is not None, problems
-    return inventory
-
-
-@pytest.mark.parametrize(
-    ("inputs", "host", "address", "slot", "command"),
-    [
-        ({}, "new", "192.0.2.1", "s", "resize_standby"),
-        ({"from": "standby", "to": "primary"}, "old", "192.0.2.2", "p", "resize_primary"),
-    ],
-)
-def test_an_input_of_type_role_is_that_role_in_hosts_values_and_commands(
-    inputs: dict[str, str], host: str, address: str, slot: str, command: str, tmp_path: Path
-) -> None:
-    plan = build_plan(
-        runbook_of(tmp_path, MOVE, ROLES), with_slots(tmp_path), service="demo", inputs=inputs, version="0"
-    )
-    assert [endpoint.host for endpoint in plan.step("point").endpoints] == [host]
-    assert values(plan, "point") == {"from": inputs.get("from", "primary"), "from_address": address, "to_slot": slot}
-    assert host in plan.step("point").name
-    resize = plan.step("resize").action
-    assert isinstance(resize, Shell)
-    assert resize.command == command
-    door = plan.step("open").action
-    assert isinstance(door, Tcp)
-    assert door.address == ("192.0.2.2" if host == "new" else "192.0.2.1")
-
-
-def test_a_called_runbook_has_roles_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / "move.yml").write_text(f"runbook: move\ntitle: Move\n{ROLES}steps:\n{MOVE}\n")
-    call = "  - {id: back, runbook: {name: move, inputs: {from: '${to}', to: '${from}'}}}"
-    plan = build_plan(runbook_of(tmp_path, call, ROLES), with_slots(tmp_path), service="demo", version="0")
-    assert [endpoint.host for endpoint in plan.step("back/point").endpoints] == ["old"]
-    assert values(plan, "back/point")["to_slot"] == "p"
-
-
-def test_a_role_that_the_service_has_not_is_said(tmp_path: Path) -> None:
-    runbook = runbook_of(tmp_path, MOVE, ROLES)
-    with pytest.raises(UsageError, match='the input "to": the service has no role "standy"'):
-        build_plan(runbook, with_slots(tmp_path), service="demo", inputs={"to": "standy"}, version="0")
-    assert missing_roles(runbook, with_slots(tmp_path), service="small") == ["standby"]
-    head = ROLES.replace("  to:", "  standby:")
-    steps = "  - {id: a, hosts: standby, run: echo}"
-    with pytest.raises(DocumentError) as caught:
-        build_plan(runbook_of(tmp_path, steps, head), with_slots(tmp_path), service="demo", version="0")
-    assert "is a role of demo already: choose another" in str(caught.value)
