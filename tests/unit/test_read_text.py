@@ -113,26 +113,26 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("opening", [b"[", b"{a: ", b"- ", b"? ", b"[{a: "])
 def test_a_million_levels_neither_crash_nor_take_long(opening: bytes, tmp_path: Path) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     problem = problems_of((opening * MAX_BYTES)[: MAX_BYTES - 1], tmp_path)[0]
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     assert f"deeper than {MAX_DEPTH}" in problem.message or "is not YAML" in problem.message
 
 
 def test_a_million_values_are_refused(tmp_path: Path) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     problem = only(problems_of(b"a: [" + b"1," * 500_000 + b"1]\n", tmp_path))
     assert "more than 100,000 values" in problem.message
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_ten_thousand_problems_do_not_take_long(tmp_path: Path) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     text = "runbook: a\ntitle: T\nsteps:\n" + "".join(
         f"  - {{id: s{n}, wiat: 1s, tiemout: 5}}\n" for n in range(10_000)
     )
     assert len(problems_of(text.encode(), tmp_path)) > 100
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
 
 
 def test_the_deepest_level_that_is_allowed(tmp_path: Path) -> None:
