@@ -32,7 +32,7 @@ class _Run(DefaultVerb):
 
 app = typer.Typer(
     cls=_Run,
-    help="Exercise a runbook on drill targets: drctl drill restore SERVICE. And the programme: due, plan, schedule.",
+    help="Exercise a runbook on drill targets: drctl drill failover SERVICE. And the programme: due, plan, schedule.",
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -66,13 +66,15 @@ def run(
 ) -> int:
     """Carry a runbook out as a drill: the same steps and the same engine, on drill targets.
 
-    A service that has another one with drill_of: SERVICE is exercised there, and restore by drill-restore, which
-    prepares, calls it, and destroys the data. A drill that would change production is refused before anything
-    connects, unless --on-production names the service: for a planned switchover and failback.
+    A service that has another one with drill_of: SERVICE is exercised there: restore by drill-restore and failover by
+    drill-failover, which prepare, call it, and destroy the data. A drill that would change production is refused before
+    anything connects, unless --on-production names the service: for a planned switchover and failback.
 
     Examples:
 
-      drctl drill restore acacia --reason "Q4 exercise"
+      drctl drill failover acacia --reason "Q4 exercise"
+
+      drctl drill restore acacia
 
       drctl drill switchover acacia --on-production acacia
     """
@@ -244,7 +246,7 @@ def _exercise(runbook: str, service: str) -> str:
         raise UsageError(
             f"there is no runbook {drill_of(runbook)} that prepares {runbook} on a stand-in and cleans up after it",
             state=_UNTOUCHED,
-            hint=f"drctl drill restore {service}; a planned move of the real pair: "
+            hint=f"drctl drill failover {service}, drctl drill restore {service}; a planned move of the real pair: "
             f"drctl drill switchover {service} --on-production {service}",
         ) from None
     return drill_of(runbook)

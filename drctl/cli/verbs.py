@@ -79,7 +79,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "backups": ("backups", "Which backups there are, and which may be trusted."),
     "drill": (
         "drill",
-        "Exercise a runbook on drill targets: drctl drill restore SERVICE. And the programme: due, plan, schedule.",
+        "Exercise a runbook on drill targets: drctl drill failover SERVICE. And the programme: due, plan, schedule.",
     ),
     "sla": (
         "service_level",

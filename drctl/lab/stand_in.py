@@ -6,7 +6,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from drctl.lab.topology import DRILL_DATABASES, DRILL_EDGE, INITIAL_PRIMARY, INITIAL_STANDBY, slot_name
+from drctl.lab.topology import DRILL_DATABASES, DRILL_EDGE, INITIAL_PRIMARY, INITIAL_STANDBY, LOGIN_USER, slot_name
 
 Command = Callable[..., list[str]]
 
@@ -14,7 +14,7 @@ Command = Callable[..., list[str]]
 def stand_in(service: str, real: dict[str, Any], *, health_url: str, command: Command) -> dict[str, Any]:
     """The stand-in of a service of the inventory: the same in all but its hosts; ``command`` makes a verb of the lab.
 
-    What it may only look at are its backups, the monitor, the witnesses, and the service's own two servers.
+    What it may only look at are its backups, the witnesses, and the service's own monitor and two servers.
     """
     real = deepcopy(real)  # the same list twice would be written as an alias
     primary, standby = DRILL_DATABASES
@@ -31,6 +31,8 @@ def stand_in(service: str, real: dict[str, Any], *, health_url: str, command: Co
         "roles": {
             **real["roles"],
             **hosts,
+            "monitor": DRILL_EDGE,
+            "production_monitor": real["roles"]["monitor"],
             "production_primary": INITIAL_PRIMARY,
             "production_standby": INITIAL_STANDBY,
         },
@@ -39,6 +41,8 @@ def stand_in(service: str, real: dict[str, Any], *, health_url: str, command: Co
             "health_url": health_url,
             "primary_slot": slot_name(primary),
             "standby_slot": slot_name(standby),
+            "acknowledged_log": f"/home/{LOGIN_USER}/acknowledged.tsv",
+            "production_acknowledged_log": real["vars"]["acknowledged_log"],
         },
         "commands": {
             **real["commands"],

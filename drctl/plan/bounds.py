@@ -15,6 +15,7 @@ from drctl.model.plan import Action, Approval, Manual, Mark, Plan, Section, Shel
 from drctl.model.runbook import Runbook
 from drctl.model.units import format_duration
 from drctl.plan.pieces import retry_of
+from drctl.plan.preparation import begins_the_outage
 from drctl.plan.steps import DEFAULT_TIMEOUT_S
 from drctl.read.diagnostics import Diagnostic, Severity
 from drctl.read.document import Document
@@ -189,15 +190,10 @@ _CURES = {
 
 def _up_to_the_mark(counted: Sequence[Stage]) -> tuple[Stage, ...]:
     """From the beginning, or from the step that itself begins the outage, to the one that restores the service."""
-    begun = [n for n, stage in enumerate(counted) if any(_begins_the_outage(step) for step in stage.steps)]
+    begun = [n for n, stage in enumerate(counted) if any(begins_the_outage(step) for step in stage.steps)]
     first = begun[0] if begun else 0
     marking = [n for n, stage in enumerate(counted) if any(s.mark is Mark.SERVICE_RESTORED for s in stage.steps)]
     return tuple(counted[first : marking[-1] + 1] if marking else counted[first:])
-
-
-def _begins_the_outage(step: Step) -> bool:
-    """A planned move marks the moment when it stops the service; an outage that was found began before the run."""
-    return step.mark is Mark.OUTAGE_STARTED and step.mark_value is None
 
 
 def _sum(stages: Iterable[Stage]) -> Span:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path as FilePath
 
 from drctl.errors import UsageError
 from drctl.model.inventory import Inventory
-from drctl.model.plan import Mode, Objectives, Plan, Source, Stage, Step, Variable
+from drctl.model.plan import Mode, Objectives, Plan, Section, Source, Stage, Step, Variable
 from drctl.model.promises import DeadlineAction, DeadlineRule
 from drctl.model.runbook import Runbook
 from drctl.plan.frames import FrameScopes
 from drctl.plan.hosts import HostWords
 from drctl.plan.inputs import resolve_inputs, some_value
+from drctl.plan.preparation import without_a_clock_in_the_preparation
 from drctl.plan.residency import carries_data, residency_of
 from drctl.plan.scope import Scope, built_in, of_this_program, roles_given, variables
 from drctl.plan.steps import StepMaker
 from drctl.read.diagnostics import Diagnostic, errors, in_order, quoted, raise_on_problems
 from drctl.read.document import Document
-from drctl.read.link import Frame, Linked, link
+from drctl.read.link import Frame, Linked, fallbacks, link
 from drctl.read.lint_flow import known_by_stage
 from drctl.read.suggest import did_you_mean, listed
 from drctl.read.template import fill, mentions
@@ -161,7 +162,7 @@ def _make(
         mode=mode,
         objectives=objectives,
         timezone=world.timezone,
-        stages=_stages(made),
+        stages=without_a_clock_in_the_preparation(_stages(made)),
         inputs=(*(inputs[name] for name in sorted(inputs)), *scopes.inputs),
         runbook_source=runbook.source,
         inventory_source=inventory.source,
@@ -170,16 +171,22 @@ def _make(
         drctl_version=made_by.version,
         called_sources=_sources(makers, runbook),
         head_places=tuple(_head_place(place, inventory) for place in world.evidence.heads),
-        deadline=_deadline(runbook.value),
+        deadline=_deadline(steps),
         residency=residency_of(world) if any(step is not None and carries_data(step) for _, step in made) else None,
     ), in_order(problems)
 
 
-def _deadline(runbook: Runbook) -> DeadlineRule | None:
-    written = runbook.deadline
-    if written is None:
-        return None
-    return DeadlineRule(action=DeadlineAction(written.action), margin_s=written.margin, until=written.until or "")
+def _deadline(steps: Sequence[Linked]) -> DeadlineRule | None:
+    """The runbook's own, else that of the called runbook whose fallback the run has."""
+    straight = [step for step in steps if step.section in (Section.PRECONDITIONS, Section.STEPS)]
+    root = next((step.frame for step in straight if step.own), None)
+    holders = [holder for holder, _, _ in fallbacks(straight, root)[:1]] if root is not None else []
+    for frame in (root, *holders):
+        written = frame.document.value.deadline if frame is not None else None
+        if frame is not None and written is not None:
+            until = frame.prefix + written.until if written.until else ""
+            return DeadlineRule(action=DeadlineAction(written.action), margin_s=written.margin, until=until)
+    return None
 
 
 def _sources(frames: Iterable[Frame], runbook: RunbookDocument) -> tuple[Source, ...]:

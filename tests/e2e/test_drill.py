@@ -1,4 +1,4 @@
-"""The restore, exercised on the stand-in: real data from the real backups, and nothing of it is left afterwards."""
+"""Drills on the stand-in: real data from the real backups, and nothing of it is left afterwards."""
 
 from __future__ import annotations
 
@@ -9,11 +9,43 @@ import pytest
 import yaml
 
 from drctl.lab import Lab
-from drctl.lab.topology import DRILL_DATABASES, DRILL_HOSTS, PGDATA
-from tests.support.operator import SERVICE, Operator
+from drctl.lab.topology import DRILL_DATABASES, DRILL_EDGE, DRILL_HOSTS, PGDATA
+from tests.support.operator import ROOT, SERVICE, Operator
+from tests.support.pages import seat, type_all
 
 pytestmark = pytest.mark.lab
 STAND_IN = f"{SERVICE}-drill"
+
+
+def labels(lab: Lab) -> list[str]:
+    """The service's backups."""
+    told = lab.ssh("cloudprox", ["sudo -u postgres pgbackrest info --output=json"]).stdout
+    return [backup["label"] for backup in json.loads(told)[0]["backup"]]
+
+
+def item(operator: Operator, runbook: str) -> dict:
+    """The line of the programme about the service and a runbook."""
+    programme = json.loads(operator.types("drill", "plan", "-i", str(operator.inventory), "--json").stdout)
+    return next(i for i in programme["items"] if (i["service"], i["runbook"]) == (SERVICE, runbook))
+
+
+def untouched(lab: Lab, report: dict, backups: list[str]) -> None:
+    """No data is left, and production was only read from: told by the hosts and not by drctl."""
+    changed = {
+        host["host"]
+        for step in report["steps"]
+        if not step["read_only"]
+        for host in step["hosts"]
+        if host["host"] and host["runs"]
+    }
+    assert changed <= set(DRILL_HOSTS), "no production host got a changing step"
+    for name in DRILL_DATABASES:
+        assert lab.host(name).execute(["find", PGDATA, "-mindepth", "1"], check=False).stdout == ""
+        assert "postgres" not in lab.host(name).execute(["ps", "-eo", "comm="]).stdout.split()
+    assert lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "t"
+    assert lab.psql("xneelo-jnb", "select count(*) from pg_replication_slots").strip() == "1"
+    assert labels(lab) == backups
+    assert not list(lab.acknowledged().missing), "clients lost nothing"
 
 
 def test_a_restore_is_exercised_and_leaves_no_data_and_production_alone(
@@ -28,7 +60,7 @@ def test_a_restore_is_exercised_and_leaves_no_data_and_production_alone(
     alone.write_text(yaml.safe_dump(document))
     touching = operator.types("drill", "switchover", SERVICE, "-i", str(alone), "--yes", code=7)
     assert "this drill would change production" in touching.stderr
-    backups = lab.ssh("cloudprox", ["sudo -u postgres pgbackrest info --output=json"]).stdout
+    backups = labels(lab)
     done = operator.types(*words)
     assert "DRILL DONE" in done.stderr
     assert "UNPROTECTED" not in done.stderr
@@ -40,28 +72,9 @@ def test_a_restore_is_exercised_and_leaves_no_data_and_production_alone(
     assert outcomes["restore/rebuild/streaming"] == "succeeded"
     assert report["rto"]["verdict"] == "met"
     assert report["rpo"]["verdict"] == "met"
-    changed = {
-        host["host"]
-        for step in report["steps"]
-        if not step["read_only"]
-        for host in step["hosts"]
-        if host["host"] and host["runs"]
-    }
-    assert changed <= set(DRILL_HOSTS), "no production host got a changing step"
-    # Told by the hosts and not by drctl.
-    for name in DRILL_DATABASES:
-        left = lab.host(name).execute(["find", PGDATA, "-mindepth", "1"], check=False).stdout
-        assert left == ""
-        assert "postgres" not in lab.host(name).execute(["ps", "-eo", "comm="]).stdout.split()
-    assert lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "t"
-    assert lab.psql("xneelo-jnb", "select count(*) from pg_replication_slots").strip() == "1"
-    after = json.loads(lab.ssh("cloudprox", ["sudo -u postgres pgbackrest info --output=json"]).stdout)
-    labels = [[b["label"] for b in stanza["backup"]] for stanza in (after[0], json.loads(backups)[0])]
-    assert labels[0] == labels[1]
-    assert not list(lab.acknowledged().missing), "clients lost nothing"
+    untouched(lab, report, backups)
     # It counts as an exercise of the service, and of the runbook.
-    programme = json.loads(operator.types("drill", "plan", "-i", str(operator.inventory), "--json").stdout)
-    restore = next(i for i in programme["items"] if (i["service"], i["runbook"]) == (SERVICE, "restore"))
+    restore = item(operator, "restore")
     assert (restore["last_mode"], restore["due"]) == ("drill", False)
     assert "restore/promote" not in restore["never"]
     assert "promote" not in restore["never"]
@@ -69,3 +82,34 @@ def test_a_restore_is_exercised_and_leaves_no_data_and_production_alone(
     lab.host(DRILL_DATABASES[1]).execute(["touch", f"{PGDATA}/personal"], user="postgres")
     left = operator.types(*words, code=1)
     assert "An earlier drill was not cleaned up" in left.stderr
+
+
+def test_a_failover_of_a_cloned_pair_is_exercised_from_the_loss_of_its_primary(
+    fresh_lab: Lab, operator: Operator, tmp_path: Path
+) -> None:
+    """Typed as the how-to page has it."""
+    lab = fresh_lab
+    lab.wait_backup()
+    backups = labels(lab)
+    assert item(operator, "failover")["due"]
+    said = type_all(ROOT / "docs" / "how-to" / "drill.md", tmp_path, seat(lab, operator.inventory, tmp_path))
+    assert not any("UNPROTECTED" in one for one in said)
+    report = operator.report()
+    steps = {step["id"]: step for step in report["steps"]}
+    in_order = ("pair/rebuild/streaming", "writes", "loss", "failover/promote", "failover/door/service-answers")
+    assert [steps[step]["outcome"] for step in in_order] == ["succeeded"] * len(in_order)
+    assert steps["ground/residue"]["outcome"] == "succeeded"
+    # The clock: not one point of it is from the preparation, which promoted a database and opened a door as well.
+    clock = {row["mark"]: row for row in report["clock"]}
+    assert clock["outage_started"]["source"] == "step outage-begins"
+    assert clock["service_restored"]["source"] == "step failover/door/service-answers"
+    assert (report["rto"]["verdict"], report["rpo"]["verdict"]) == ("met", "met")
+    assert report["rpo"]["actual_s"] < 60, "what the drill's own clients wrote, and not the age of the backup"
+    # The proof that the old primary is dead is of this outage, and not of the restore that made it a primary.
+    proofs = {proof["fact"]: proof["proved_by"] for proof in report["proofs"]}
+    assert proofs["primary_fenced"] == ["failover/fence/by-power"]
+    untouched(lab, report, backups)
+    assert lab.host(DRILL_EDGE).execute(["find", "/home", "-name", "acknowledged.tsv"]).stdout == ""
+    failover = item(operator, "failover")
+    assert (failover["last_mode"], failover["due"]) == ("drill", False)
+    assert "promote" not in failover["never"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from drctl.lab import Lab
 from tests.support.operator import ROOT
-from tests.support.pages import type_all
+from tests.support.pages import seat, type_all
 
 pytestmark = pytest.mark.lab
 
@@ -27,14 +26,7 @@ def test_a_failover_the_way_home_and_a_planned_move_there_and_back(
     fresh_lab: Lab, lab_inventory: Path, tmp_path: Path
 ) -> None:
     lab = fresh_lab
-    (tmp_path / "runbooks").symlink_to(ROOT / "runbooks")
-    settings = dict(word.split("=", 1) for word in lab.settings.environment_words())
-    environment = {
-        **settings,
-        "DRCTL_INVENTORY": str(lab_inventory),
-        "DRCTL_STATE_DIR": str(tmp_path / "state"),
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    }
+    environment = seat(lab, lab_inventory, tmp_path)
     lab.wait_backup()
     # Its own configuration, which a rewind writes over.
     lab.psql("xneelo-jnb", "alter system set work_mem = '3MB'")

@@ -10,9 +10,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from drctl.lab import Lab
+from tests.support.operator import ROOT
 
 _BLOCK = re.compile(r"^```console(?: exit=(?P<code>\d+))?\n(?P<body>.*?)^```$", re.M | re.S)
 
@@ -62,6 +66,17 @@ def type_all(page: Path, directory: Path, environment: Mapping[str, str]) -> lis
             assert _pattern(wanted).search(" ".join(done.stdout.split())), f"{one.where}: {wanted!r} in\n{done.stdout}"
         said.append(done.stdout)
     return said
+
+
+def seat(lab: Lab, inventory: Path, directory: Path) -> dict[str, str]:
+    """The environment of whoever types a page in that directory, where the runbooks are; its state is in ``state``."""
+    (directory / "runbooks").symlink_to(ROOT / "runbooks")
+    return {
+        **dict(word.split("=", 1) for word in lab.settings.environment_words()),
+        "DRCTL_INVENTORY": str(inventory),
+        "DRCTL_STATE_DIR": str(directory / "state"),
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    }
 
 
 def _pattern(wanted: str) -> re.Pattern[str]:
