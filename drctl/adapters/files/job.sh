@@ -8,12 +8,13 @@
 #   claim    "boot-id pid start-ticks token epoch sha256": whose it is. It is made with ln (link(2)), which is atomic
 #            and fails when the name is taken. As the file is complete before it gets that name, there is no moment
 #            at which a claim has no owner: a starter that is killed before it leaves the name free.
-#   alive.*  a FIFO that the worker holds open for writing. Whoever reads it gets end-of-file when the worker has
-#            gone, however it went: no polling, and no mistake when a process id is used again.
 #   rc.*     the exit code, three digits, synced; 999 until there is one. It counts when the worker has gone.
 #   out err  the output.          killed  why drctl ended it ("timeout" or "kill"), when it did.
 # Those with a * end in the token of a starter; the claim says which one's they are. The epoch is by the operator's
 # clock. The script itself is never a file there: it may hold secrets.
+#
+# Whether the worker lives, its starter is told by the pipe between them, which ends when the worker does, however it
+# went. Whoever comes later looks for the process with the claim's id and start time, as an id may be used again.
 #
 # Each program that is started costs about a millisecond, which is what an empty job may cost twice: so the shell's own
 # words are used where there are any, and files are made once and written in place.
@@ -188,7 +189,7 @@ drctl_works() {
     [ "$1" != Z ] && [ "$1" != X ] && [ "${20}" = "$start" ]
 }
 
-# Where tail cannot watch a process: look, and wait longer each time, up to a second.
+# For who has no pipe to the worker, or no tail that can watch a process: look, and wait longer each time, up to a second.
 drctl_look() {
     out_at=$1
     err_at=$2
@@ -209,11 +210,9 @@ drctl_look() {
     done
 }
 
-# Where tail can: it wakes on each write (inotify). The worker's end closes the FIFO; touch then wakes it at once.
+# Where tail can: it wakes on each write (inotify). The worker's end closes the pipe; touch then wakes it at once.
 drctl_watch() {
-    exec 8<>"$alive" # a writer, so that opening it for reading does not wait for one
-    exec 7<"$alive"
-    exec 8>&-
+    exec 7<&0 # standard input itself is taken away from what runs in the background
     cat <&7 >/dev/null &
     watch=$!
     exec 7<&-
@@ -243,16 +242,15 @@ drctl_follow() {
     drctl_boot
     drctl_say "$verdict" "$pid" "$start" "$began" "$digest"
     printf '%s\n' "$token" >&2
-    alive=$job/alive.$owner
     news=slow
     if [ "$verdict" = started ]; then
         news=gone
         read -r news
     fi
-    if [ "$news" != slow ] || [ "$boot" != "$boot_now" ] || [ ! -p "$alive" ]; then
+    if [ "$news" != slow ] || [ "$boot" != "$boot_now" ]; then
         drctl_copy "$job/out" "$1"
         drctl_copy "$job/err" "$2" >&2
-    elif tail --pid=$$ -c 0 /dev/null 2>/dev/null; then
+    elif [ "$verdict" = started ] && tail --pid=$$ -c 0 /dev/null 2>/dev/null; then
         drctl_watch "$1" "$2"
     else
         drctl_look "$1" "$2"
@@ -279,7 +277,6 @@ drctl_follow() {
 # drctl_prepare FEED: makes what the worker needs while it is being started, and says what it shall do.
 drctl_prepare() {
     [ -d "$job" ] || mkdir "$job"
-    mkfifo "$job/alive.$token"
     drctl_feed "$1"
 }
 
@@ -288,10 +285,10 @@ drctl_job() {
     token=$2
     drctl_place "$1" || { drctl_say refused "$why"; return 0; }
     if [ -e "$job/claim" ]; then
-        echo attached
+        echo attached | drctl_follow "$3" "$4" 2>&3
     else
-        drctl_prepare "$5" | drctl_session sh -s -- "$job" "$token" 2>&1 3>&-
-    fi | drctl_follow "$3" "$4" 2>&3
+        drctl_prepare "$5" | drctl_session sh -s -- "$job" "$token" 2>&1 3>&- | drctl_follow "$3" "$4" 2>&3
+    fi
 }
 
 # drctl_probe TOKEN FEED: run a script in a process group of its own; its exit code is ours.

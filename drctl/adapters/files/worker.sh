@@ -20,10 +20,8 @@ drctl_work() {
     { read -r boot </proc/sys/kernel/random/boot_id; } 2>/dev/null
     read -r stat </proc/$$/stat
     drctl_start "$stat"
-    [ -p "$job/alive.$token" ] || { echo "cannot make $job"; return 1; }
-    exec 9<>"$job/alive.$token"
+    [ -d "$job" ] || { echo "cannot make $job"; return 1; }
     if [ -n "$6" ] && ! drctl_hold "${job%/*/*}/services/$6" "$7 $3 $8"; then
-        rm -f "$job/alive.$token"
         rmdir "$job" 2>/dev/null
         return 1
     fi
@@ -34,20 +32,20 @@ drctl_work() {
             printf '%s %s %s %s %s %s\n' "$boot" $$ "$start" "$token" "$3" "$4" >"$job/claim.$token"
     } 2>/dev/null; then
         echo "cannot write to $job: the disk may be full"
-        rm -f "$job/claim.$token" "$job/rc.$token" "$job/alive.$token"
+        rm -f "$job/claim.$token" "$job/rc.$token"
         return 1
     fi
     # The name claim.TOKEN stays: to take it away would be one more program.
     if ! why=$(ln "$job/claim.$token" "$job/claim" 2>&1); then
         if [ -e "$job/claim" ]; then echo attached; else echo "$why"; fi
-        rm -f "$job/claim.$token" "$job/rc.$token" "$job/alive.$token"
+        rm -f "$job/claim.$token" "$job/rc.$token"
         return 1
     fi
     exec 8>&1 2>/dev/null # some shells say there that a child was killed
 
     # The script's shell is started meanwhile; should nothing follow on the first word, it has failed. The script goes
-    # through a pipe, and never through a program's arguments. 9 is the FIFO: what the script leaves running must not
-    # hold it open.
+    # through a pipe, and never through a program's arguments. 8 is the pipe to the starter: what the script leaves
+    # running must not hold it open.
     {
         trap : PIPE
         echo false
@@ -64,7 +62,7 @@ drctl_work() {
 $5
 DRCTL_SCRIPT
         fi
-    } 9>&- | sh -s >>"$job/out" 2>>"$job/err" 8>&- 9>&-
+    } | sh -s >>"$job/out" 2>>"$job/err" 8>&-
     code=$?
 
     printf '%03d\n' "$code" 1<>"$job/rc.$token"
