@@ -22,7 +22,7 @@ from tests.contract.ear import Ear
 from tests.contract.sshd import PATIENCE_S, SSHD, Sshd
 from tests.contract.transfers import Direction, Files, without_rsync
 
-TOOLS = tuple("cat date env grep head id ln ls mkdir mkfifo mv printf rm seq sleep sync touch tr wc".split())  # noqa: SIM905
+TOOLS = tuple("cat date env grep head id ln ls mkdir mv printf rm seq sleep sync touch tr wc".split())  # noqa: SIM905
 
 
 @dataclass

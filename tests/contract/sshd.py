@@ -45,6 +45,14 @@ def children_of(pid: int) -> list[int]:
     return direct + [below for child in direct for below in children_of(child)]
 
 
+def _name_of(pid: int) -> str:
+    """The program that a process runs; empty when it has gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 class Sshd:
     """One server, and the client's files: ``config``, ``known_hosts``, ``authorized_keys`` may be rewritten."""
 
@@ -141,15 +149,22 @@ class Sshd:
             self._server.wait()
             self._server = None
 
+    @property
+    def shells(self) -> list[int]:
+        """The processes that were started for sessions, nearest first."""
+        assert self._server is not None
+        names = {pid: _name_of(pid) for pid in children_of(self._server.pid)}
+        return [pid for pid, name in names.items() if name and not name.startswith("sshd")]
+
     def signal_sessions(self, number: int) -> int:
         """Send a signal to the processes that serve connections; how many there were."""
         assert self._server is not None
         sent = 0
         for pid in children_of(self._server.pid):
             try:
-                if Path(f"/proc/{pid}/comm").read_text().strip().startswith("sshd"):
+                if _name_of(pid).startswith("sshd"):
                     os.kill(pid, number)
                     sent += 1
-            except (OSError, ProcessLookupError):
+            except ProcessLookupError:
                 continue
         return sent

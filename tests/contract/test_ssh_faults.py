@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,7 @@ from drctl.adapters.ssh.runner import SshTransport
 from drctl.engine.ports import Ending, JobName, ShellCommand
 from tests.contract.conftest import new_name
 from tests.contract.ear import Ear
-from tests.contract.sshd import Sshd
+from tests.contract.sshd import Sshd, wait_until
 
 WAITS = 'echo begun; echo x >>"$effects"; while [ ! -e "$go" ]; do sleep 0.05; done; echo done; exit 42'
 PATIENT = Timings(connect_s=5, pulse_s=60)
@@ -130,6 +132,25 @@ def test_a_connection_that_hangs_while_idle_is_replaced(watchful: Commands, sshd
     assert watchful.probe(sshd.endpoint, ShellCommand(script="exit 5"), timeout_s=60, output=Ear()).exit_code == 5
     sshd.signal_sessions(signal.SIGSTOP)
     assert watchful.probe(sshd.endpoint, ShellCommand(script="exit 6"), timeout_s=60, output=Ear()).exit_code == 6
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_shell_that_was_started_ahead_and_does_not_answer_is_replaced(
+    watchful: Commands, sshd: Sshd, waits: ShellCommand, how: signal.Signals
+) -> None:
+    """Nothing was sent to it, so the job is neither lost nor started twice."""
+    let_go(waits)
+    assert watchful.probe(sshd.endpoint, ShellCommand(script="exit 5"), timeout_s=60, output=Ear()).exit_code == 5
+    wait_until("the next shell waits", lambda: bool(sshd.shells))
+    waiting = sshd.shells
+    for shell in waiting:
+        os.kill(shell, how)
+    result = watchful.job(sshd.endpoint, waits, name=new_name(), timeout_s=60, output=Ear())
+    for shell in waiting:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(shell, signal.SIGKILL)
+    assert (result.ending, result.exit_code, result.attached) == (Ending.FINISHED, 42, False)
+    assert effects(waits) == 1
 
 
 def test_a_timeout_whose_kill_cannot_be_confirmed_is_lost(

@@ -90,17 +90,19 @@ class Connection:
             self._users += 1
         return Session(channel=channel)
 
-    def open_ahead(self) -> None:
-        """Open the next command's channel in the meantime: a round trip less for it. No more than one waits."""
+    def open_ahead(self, shell: str) -> None:
+        """Start the next command's shell in the meantime, so that it need not be waited for. No more than one waits."""
         with self._lock:
             if not self._may_open_ahead or self._ahead is not None:
                 return
             self._may_open_ahead = False  # until this one is there; for good when the host opens no more of them
-        threading.Thread(target=self._open_ahead, name=f"drctl-ahead-{self.name}", daemon=True).start()
+        name = f"drctl-ahead-{self.name}"
+        threading.Thread(target=self._open_ahead, args=(shell,), name=name, daemon=True).start()
 
-    def _open_ahead(self) -> None:
+    def _open_ahead(self, shell: str) -> None:
         with contextlib.suppress(SessionsFull, paramiko.SSHException, EOFError, OSError):
             channel = self._open()
+            channel.exec_command(shell)
             with self._lock:
                 self._ahead, self._may_open_ahead = channel, True
 
@@ -140,7 +142,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A channel that has no command yet. ``ahead``: it was opened a while ago, and may have gone since."""
+    """A channel that has no command yet; or, ``ahead``, one whose shell was started earlier and may have gone since."""
 
     channel: paramiko.Channel
     ahead: bool = False

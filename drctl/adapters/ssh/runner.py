@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shlex
 import threading
 import time
@@ -17,6 +18,7 @@ from drctl.engine.ports import Stream
 from drctl.model.plan import Endpoint
 
 _CHUNK = 65536
+_LOGIN_SHELL = shlex.join(shell_argv(None, ""))
 _GONE = (paramiko.SSHException, EOFError, OSError)
 
 
@@ -44,7 +46,7 @@ class SshTransport:
         try:
             deadline = time.monotonic() + limit.timeout_s
             sent = conversation.send(text, limit.timeout_s)
-            connection.open_ahead()
+            connection.open_ahead(_LOGIN_SHELL)
             if not (sent and conversation.go_on(deadline)):
                 limit.overdue()
                 conversation.go_on(time.monotonic() + limit.linger_s)
@@ -66,7 +68,11 @@ class SshTransport:
             conversation = _Conversation(connection, session.channel, take)
             begun = False
             try:
-                begun = conversation.begin(shlex.join(shell_argv(become, self._login)))
+                command = shlex.join(shell_argv(become, self._login))
+                if session.ahead:
+                    begun = conversation.take_over(command, time.monotonic() + self._timings.channel_s)
+                else:
+                    begun = conversation.begin(command)
             finally:
                 if not begun:
                     conversation.close()
@@ -158,7 +164,9 @@ class _Conversation:
         self._channel = channel
         self._take = take
         self._bell = _Bell()
-        channel.status_event = _RingingEvent(self._bell)
+        before, channel.status_event = channel.status_event, _RingingEvent(self._bell)
+        if before.is_set():
+            channel.status_event.set()
         channel.in_buffer.set_event(self._bell)  # type: ignore[arg-type]
         channel.in_stderr_buffer.set_event(self._bell)  # type: ignore[arg-type]
 
@@ -169,6 +177,37 @@ class _Conversation:
         except _GONE:
             return False
         return True
+
+    def take_over(self, command: str, deadline: float) -> bool:
+        """Make the shell that waits here the one that is wanted. False when it does not answer: nothing was sent.
+
+        It is asked for a word first, which says what the answer to ``begin`` says: host, connection and shell are
+        there. ``exec`` stands in the same line, as what is sent after the word is for the shell that follows.
+        """
+        word = secrets.token_hex(16)
+        heard = b""
+
+        def listen(stream: Stream, data: bytes) -> None:
+            nonlocal heard
+            if stream == "stdout":
+                heard = heard[-len(word) :] + data
+            self._take(stream, data)
+
+        become = "" if command == _LOGIN_SHELL else f"; exec {command}"
+        self._channel.settimeout(max(0.0, deadline - time.monotonic()))
+        try:
+            self._channel.sendall(f"echo {word}{become}\n".encode())
+        except (TimeoutError, *_GONE):
+            return False
+        while True:
+            over = self._channel.closed or self._channel.status_event.is_set()
+            self._read(listen)
+            if word.encode() in heard:
+                return True
+            now = time.monotonic()
+            if over or now >= deadline:
+                return False
+            self._bell.wait(deadline - now)
 
     def send(self, text: bytes, timeout_s: float) -> bool:
         """Give it its text. False when it did not take it in time."""
@@ -189,7 +228,7 @@ class _Conversation:
             # Looked at before reading: what came before it is then read.
             ended = self._channel.status_event.is_set()
             over = ended and (self._channel.eof_received or self._channel.closed)
-            self._read()
+            self._read(self._take)
             if over:
                 return True
             now = time.monotonic()
@@ -214,7 +253,7 @@ class _Conversation:
             return Exchanged(status=None, detail=self._connection.lost_because)
         return Exchanged(status=None, detail=f"the shell on {self._connection.name} ended without an exit code")
 
-    def _read(self) -> None:
+    def _read(self, take: Take) -> None:
         channel = self._channel
         streams: tuple[tuple[Stream, Callable[[], bool], Callable[[int], bytes]], ...] = (
             ("stdout", channel.recv_ready, channel.recv),
@@ -226,4 +265,4 @@ class _Conversation:
                     data = receive(_CHUNK)
                 except _GONE:
                     return  # it could not be acknowledged; the channel closes
-                self._take(stream, data)
+                take(stream, data)
