@@ -237,8 +237,8 @@ def _exercise(runbook: str, service: str) -> str:
     Raises:
         UsageError: when there is none: whatever the drill restored would stay where it is.
     """
+    from drctl.plan.drill import drill_of
     from drctl.read.find import find_runbook
-    from drctl.report.programme import drill_of
 
     try:
         find_runbook(drill_of(runbook))

@@ -24,7 +24,7 @@ def forecast_of(settings: Settings, plan: Plan) -> ForecastMade | None:
     except DrctlError:
         return None
     try:
-        return forecast(plan, history(journal, plan.service))
+        return forecast(plan, history(journal, plan.drill_of or plan.service))
     except DrctlError:
         return None
     finally:

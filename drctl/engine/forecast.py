@@ -2,7 +2,8 @@
 
 Of a step or a whole way the best that is known is taken, in this order: earlier runs of this service; how much it
 carries, divided by how fast it went or is assumed to go; earlier runs of other services; the runbook's ``expected``.
-Each estimate says which of these it is. All figures are seconds.
+Each estimate says which of these it is. All figures are seconds. A drill on a stand-in is a run of the service that it
+is for, and of the runbook that it exercises.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from drctl.engine.state import RunState, TargetState, targets_of
 from drctl.model.events import Estimate, ForecastMade, Outcome, StepEstimate
 from drctl.model.plan import CaptureType, Mark, Mode, Plan, Section, Stage, Step
 from drctl.plan.codec import work_digest
+from drctl.plan.drill import exercised_by
 
 CAREFUL = 0.9  # of ten runs, nine were as quick
 MB = 1e6
@@ -29,6 +31,7 @@ class Took:
     work: str
     seconds: float
     carried_bytes: float | None = None
+    stand_in: bool = False  # it ran on a stand-in's hosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,7 @@ def learn(states: Iterable[RunState], *, service: str) -> History:
         if state.plan is None or state.mode not in (Mode.DRILL, Mode.REAL):
             continue
         took += [*_steps_took(state), *_ways_took(state)]
-        if state.the_plan.service == service:
+        if _whose(state.the_plan) == service:
             for name, size in _sizes(state):
                 sizes.setdefault(name, size)
     return History(took=tuple(took), sizes=sizes)
@@ -82,7 +85,15 @@ def _name(plan: Plan, step: Step) -> str:
     if plan.section_of(step.id) is Section.FALLBACK:
         runbook, _, own = written.partition("/")
         return f"{runbook}: {own}"
+    exercised = exercised_by(plan.runbook)
+    if exercised and written.startswith(f"{exercised}/"):
+        return f"{exercised}: {written.removeprefix(f'{exercised}/')}"
     return f"{plan.runbook}: {written}"
+
+
+def _whose(plan: Plan) -> str:
+    """The service that the plan is about."""
+    return plan.drill_of or plan.service
 
 
 def _way_name(plan: Plan, stages: Sequence[Stage]) -> tuple[str, str]:
@@ -99,26 +110,33 @@ def _steps_took(state: RunState) -> Iterator[Took]:
         seconds = _seconds(known)
         if seconds is not None and not any(s.outcome is not Outcome.SUCCEEDED for s in known):
             yield Took(
-                service=plan.service,
+                service=_whose(plan),
                 what=_name(plan, step),
                 work=work_digest(step),
                 seconds=seconds,
                 carried_bytes=_captured_size(state, step),
+                stand_in=plan.drill_of is not None,
             )
 
 
 def _ways_took(state: RunState) -> Iterator[Took]:
     """A way that led to the service restored, unless drctl was dead for a part of it: nobody's forecast is that."""
     plan = state.the_plan
-    for section in (Section.STEPS, Section.FALLBACK):
-        stages = way(plan, section)
+    straight = way(plan, Section.STEPS)
+    for stages in (straight, _exercised(plan, straight), way(plan, Section.FALLBACK)):
         steps = [step for stage in stages for step in stage.steps]
         if state.resumed or not any(step.mark is Mark.SERVICE_RESTORED and state.holds(step) for step in steps):
             continue
         seconds = _seconds([state.target(target) for step in steps for target in targets_of(step)])
         if seconds is not None:
             name, work = _way_name(plan, stages)
-            yield Took(service=plan.service, what=name, work=work, seconds=seconds)
+            yield Took(service=_whose(plan), what=name, work=work, seconds=seconds, stand_in=plan.drill_of is not None)
+
+
+def _exercised(plan: Plan, stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """The stages of the runbook that a drill calls, and prepares and cleans up around; none in any other run."""
+    called = f"{exercised_by(plan.runbook)}/"
+    return tuple(stage for stage in stages if any(step.id.startswith(called) for step in stage.steps))
 
 
 def _seconds(known: Sequence[TargetState]) -> float | None:
@@ -158,15 +176,14 @@ def _whole(plan: Plan, stages: Sequence[Stage], history: History, estimates: Map
         return Estimate(usual_s=0.0, careful_s=0.0, basis="nothing is to be done")
     name, work = _way_name(plan, stages)
     same = [took for took in history.took if (took.what, took.work) == (name, work)]
-    own = [took.seconds for took in same if took.service == plan.service]
+    own = [took for took in same if took.service == _whose(plan)]
     if own:
         return _of_runs(own, "")
     steps = [step for stage in stages for step in stage.steps if usually_runs(step)]
     parts = [estimates[step.id] for step in steps]
     measured = [part for part in parts if part.runs]
-    others = [took.seconds for took in same]
-    if others and not measured and not any(_ESTIMATED in part.basis for part in parts):
-        return _of_runs(others, _OTHERS)
+    if same and not measured and not any(_ESTIMATED in part.basis for part in parts):
+        return _of_runs(same, _OTHERS)
     bases = dict.fromkeys(part.basis for part in parts if part.runs or _ESTIMATED in part.basis)
     said = [*bases][:3]
     if len(measured) < len(parts):
@@ -194,14 +211,14 @@ def usually_runs(step: Step) -> bool:
 def _estimate(plan: Plan, step: Step, history: History) -> Estimate:
     name, work = _name(plan, step), work_digest(step)
     same = [took for took in history.took if (took.what, took.work) == (name, work)]
-    own = [took.seconds for took in same if took.service == plan.service]
+    own = [took for took in same if took.service == _whose(plan)]
     if own:
         return _of_runs(own, "")
     carried = _by_size(step, same, history)
     if carried is not None:
         return carried
     if same:
-        return _of_runs([took.seconds for took in same], _OTHERS)
+        return _of_runs(same, _OTHERS)
     expected_s = step.expected_s or 0.0
     return Estimate(usual_s=expected_s, careful_s=expected_s, basis="from the runbook")
 
@@ -232,12 +249,15 @@ def _by_size(step: Step, same: Sequence[Took], history: History) -> Estimate | N
     )
 
 
-def _of_runs(seconds: Sequence[float], whose: str) -> Estimate:
+def _of_runs(found: Sequence[Took], whose: str) -> Estimate:
+    seconds = [took.seconds for took in found]
+    drilled = sum(took.stand_in for took in found)
+    where = f", {drilled} on a stand-in" if drilled else ""
     return Estimate(
         usual_s=_rank(seconds, 0.5),
         careful_s=_rank(seconds, CAREFUL),
         runs=len(seconds),
-        basis=f"p90 of {_runs(len(seconds))}{whose}",
+        basis=f"p90 of {_runs(len(seconds))}{whose}{where}",
     )
 
 

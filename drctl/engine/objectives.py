@@ -10,6 +10,7 @@ from enum import StrEnum
 from drctl.engine.state import RunState, targets_of
 from drctl.model.events import Outcome
 from drctl.model.plan import Mark, Section, Stage, Step
+from drctl.plan.preparation import begins_the_outage
 
 
 class Verdict(StrEnum):
@@ -44,7 +45,9 @@ def rto(state: RunState, now: datetime) -> Reading:
     started = state.clock.get(Mark.OUTAGE_STARTED)
     restored = state.clock.get(Mark.SERVICE_RESTORED)
     if started is None:
+        own = begins_with(state)
         basis = "the start of the outage is not known: give it with --outage-started"
+        basis = f"the outage begins with step {own.id}" if own is not None else basis
         return Reading(target_s=target_s, actual_s=None, verdict=Verdict.NOT_MEASURED, basis=basis)
     if restored is not None and restored.at < started.at:
         basis = f"the clocks do not agree: restored ({restored.source}) before it started ({started.source})"
@@ -59,6 +62,11 @@ def rto(state: RunState, now: datetime) -> Reading:
         verdict = Verdict.RUNNING if state.ended is None else Verdict.NOT_MEASURED
     basis = f"outage started: {started.source}; restored: {restored.source if restored else 'not yet'}"
     return Reading(target_s=target_s, actual_s=actual_s, verdict=verdict, basis=basis)
+
+
+def begins_with(state: RunState) -> Step | None:
+    """The step with which this run begins the outage itself; None when the outage is one that was found."""
+    return next((step for step in state.the_plan.steps() if begins_the_outage(step)), None)
 
 
 def rpo(state: RunState) -> Reading:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from drctl.model.inventory import DRILL_ROLE, Inventory
 from drctl.model.plan import Approval, Http, Manual, Mode, Plan, Shell, Step, Tcp, Wait
 
+_DRILL = "drill-"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Touch:
@@ -22,6 +24,16 @@ class Touch:
     step: str
     where: str
     what: str
+
+
+def drill_of(runbook: str) -> str:
+    """The runbook that exercises another one on a stand-in: it prepares, calls it under its name, and cleans up."""
+    return f"{_DRILL}{runbook}"
+
+
+def exercised_by(runbook: str) -> str:
+    """The runbook that this one exercises; empty when it is none that does."""
+    return runbook.removeprefix(_DRILL) if runbook.startswith(_DRILL) else ""
 
 
 def drill_targets(inventory: Inventory, service: str) -> frozenset[str]:

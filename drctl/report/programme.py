@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drctl.model.events import Outcome
+from drctl.plan.drill import drill_of
 from drctl.report.card import RunCard
 
 RESTORE = "restore"
@@ -53,11 +54,6 @@ class Item:
     why: str
     changed: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
-
-
-def drill_of(runbook: str) -> str:
-    """The runbook that exercises another one on a stand-in: it prepares, calls it under its name, and cleans up."""
-    return f"drill-{runbook}"
 
 
 def programme(wanted: Sequence[Exercised], cards: Sequence[RunCard], policy: Policy, now: datetime) -> tuple[Item, ...]:

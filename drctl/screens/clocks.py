@@ -53,6 +53,8 @@ def _rto_line(state: RunState, now: datetime, width: int) -> Text:
         if not verdict.exercise(state):
             return line.append(f" not measured: {reading.basis}", style="dim")
         elapsed = "" if state.started_at is None else f"; this run {_since(state, now)}"
+        if objectives.begins_with(state) is not None:
+            return line.append(f" {reading.basis}{target}{elapsed}", style="dim")
         return line.append(f" outage start not known: give it with --outage-started{target}{elapsed}", style="yellow")
     restored = Mark.SERVICE_RESTORED in state.clock
     if restored:

@@ -71,6 +71,28 @@ def test_of_this_services_runs_the_median_and_the_p90_by_the_nearest_rank() -> N
     assert made.fallback.basis == "p90 of 6 runs"
 
 
+def drilled(plan: Plan) -> Plan:
+    """The same as a drill on a stand-in: prepared, and called under its name."""
+    called = tuple(
+        replace(stage, steps=tuple(replace(s, id=f"{plan.runbook}/{s.id}") for s in stage.steps))
+        for stage in plan.stages
+    )
+    ground = Stage(section=Section.STEPS, steps=(step("ground"),))
+    return replace(
+        plan, stages=(ground, *called), runbook=f"drill-{plan.runbook}", service="cedar", drill_of=plan.service
+    )
+
+
+def test_a_drill_on_a_stand_in_tells_of_the_service_and_the_runbook_that_it_is_for() -> None:
+    states = [ran(drilled(restore()), seconds=30), ran(restore(), seconds=10)]
+    made = forecast(failover(), learn(states, service="demo"))
+    assert of(made, "restore/copy").basis == "p90 of 2 runs, 1 on a stand-in"
+    assert made.fallback is not None
+    assert (round(made.fallback.usual_s), made.fallback.basis) == (10, "p90 of 2 runs, 1 on a stand-in")
+    own = forecast(drilled(restore()), learn(states, service="demo"))
+    assert (own.restored.runs, own.restored.basis) == (1, "p90 of 1 run, 1 on a stand-in")
+
+
 def test_one_run_is_what_is_known_and_one_that_was_resumed_or_only_looked_is_not() -> None:
     whole = ran(restore(), seconds=30)
     looked = replace(whole, plan=restore(mode=Mode.CHECK))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from drctl.model.events import RunStarted
 from drctl.model.plan import Mark, Plan, Section, Stage
 from drctl.model.promises import DeadlineAction, DeadlineRule
 from drctl.plan.bounds import Span, bounds
@@ -11,6 +12,7 @@ from drctl.plan.build import build_plan
 from drctl.plan.codec import step_digest
 from drctl.plan.preparation import without_a_clock_in_the_preparation
 from drctl.read.documents import read_inventory, read_runbook
+from drctl.screens.clocks import clock_lines
 from tests.support.world import CONTINUE, Bench, exits, plan_of_stages, step
 
 CASES = Path(__file__).parents[1] / "cases" / "plans"
@@ -92,3 +94,11 @@ def test_a_server_that_was_put_to_use_since_is_fenced_anew() -> None:
         bench.run()
         assert bench.hosts.effects["clone"] == 1
         assert bench.hosts.effects["promote"] == promoted
+
+
+def test_until_then_nobody_is_asked_when_the_outage_began() -> None:
+    bench = Bench(plan_of_stages(Stage(section=Section.STEPS, steps=(step("loss", mark=Mark.OUTAGE_STARTED),))))
+    begun = bench.conductor()
+    begun._take(RunStarted(plan=bench.plan, plan_digest="d", operator="o", controller="m", pid=1, interactive=False))
+    clock = next(iter(clock_lines(begun.state, bench.clock.now(), width=100, notes=False)))
+    assert clock.plain == " RTO  the outage begins with step loss, target 4h 00m; this run 0.0s"
