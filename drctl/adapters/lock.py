@@ -30,6 +30,17 @@ def service_lock(directory: Path, service: str, *, run_id: str, who: str, now: d
         yield
 
 
+def refuse_if_held(directory: Path, service: str) -> None:
+    """Say at once what ``service_lock`` would say later.
+
+    Raises:
+        LockedError: when a run holds the service; it says which, whose and since when.
+    """
+    path = _of_service(directory, service)
+    if _is_held(path):
+        raise _locked_error(path, f"the service {service}")
+
+
 @contextmanager
 def run_lock(directory: Path, *, run_id: str, who: str, now: datetime) -> Iterator[None]:
     """Hold a run that changes nothing, and not its service: it must never stand in the way of a recovery.
@@ -85,6 +96,10 @@ def _locked(handle: int) -> bool:
 
 
 def _is_held_by(path: Path, run_id: str) -> bool:
+    return _is_held(path) and _holder(path).get("run") == run_id
+
+
+def _is_held(path: Path) -> bool:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -92,7 +107,7 @@ def _is_held_by(path: Path, run_id: str) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _holder(path).get("run") == run_id
+        return True
     finally:
         os.close(handle)
     return False

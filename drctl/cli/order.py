@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,9 +127,16 @@ class Order:
         return tuple(bodies)
 
     def _refuse_a_second_run(self, settings: Settings, plan: Plan) -> None:
-        """A run of this service that is not over is gone on with, or left for good: never overtaken in silence."""
+        """A run of this service that is not over is gone on with, or left for good: never overtaken in silence.
+
+        Raises:
+            LockedError: when somebody conducts it at this moment.
+            UsageError: when nobody does, and ``--yes`` was not typed.
+        """
+        from drctl.adapters.lock import refuse_if_held
         from drctl.cli.open_runs import open_run
 
+        refuse_if_held(settings.locks, plan.service)
         found = open_run(settings, plan.service)
         if found is not None and not self.yes:
             raise UsageError(
@@ -136,6 +144,14 @@ class Order:
                 state="this command changed nothing",
                 hint=f"drctl resume {found}, or begin anew beside it with --yes",
             )
+
+    def _to_see_it(self, plan: Plan) -> str:
+        if self.saved is not None:
+            return shlex.join(["drctl", "run", "--plan", str(self.saved), "--dry-run"])
+        words = ["drctl", "plan", self.runbook, plan.service]
+        words += ["--inventory", str(self.inventory)] if self.inventory is not None else []
+        words += [word for given in self.inputs for word in ("--input", given)]
+        return shlex.join(words)
 
     def _confirmed(self, plan: Plan, manner: Manner) -> bool:
         if self.yes:
@@ -152,6 +168,6 @@ class Order:
         facts = (
             plan.title,
             f"{len(plan.steps())} steps, {len(changing)} of which change something; to see them: "
-            f"drctl plan {plan.runbook} {plan.service}",
+            f"{self._to_see_it(plan)}",
         )
         return TerminalPerson(manner.terminal).confirm_service(plan.service, plan.mode, facts)

@@ -30,10 +30,12 @@ class Requests:
             return ()
 
     def stop(self) -> StopRequested | None:
-        for request in self._requests():
-            if request.kind == "abort" and request.at not in self._before:
-                return StopRequested(by=f"{request.who}: {request.why}", how="abort")
-        return None
+        asked = self.abort()
+        return StopRequested(by=f"{asked.who}: {asked.why}", how="abort") if asked is not None else None
+
+    def abort(self) -> Request | None:
+        """The abort that was asked for while this process conducts the run."""
+        return next((r for r in self._requests() if r.kind == "abort" and r.at not in self._before), None)
 
     def approval(self, step: str) -> Answer | None:
         """An approval without a signature, where none is asked for."""
@@ -80,7 +82,7 @@ def judged(text: str, signature: str, *, state: RunState, question: PersonAsked,
 
 
 class DecidedElsewhere:
-    """Approvals that came from another terminal, before the question is put here or while it is."""
+    """Approvals and aborts that came from another terminal, before the question is put here or while it is."""
 
     def __init__(self, requests: Requests, now: Callable[[], datetime]) -> None:
         self.here: Person | None = None
@@ -97,13 +99,18 @@ class DecidedElsewhere:
             answer = self.here.decide(question, state) if self.here else Answer(answer=question.unattended)
             if answer.answer != "pause":
                 return answer
-            return self._found() or (Answer(answer="pause", why=self._too_late()) if self._too_late() else answer)
+            return self._found() or self._given_up() or self._not_in_time() or answer
         finally:
             self._asked = None
 
     def came(self) -> bool:
         """Whether the answer to the question that stands has come from elsewhere, an abort, or its time is over."""
-        return self._found() is not None or self._requests.stop() is not None or bool(self._too_late())
+        return any(answer is not None for answer in (self._found(), self._given_up(), self._not_in_time()))
+
+    def _given_up(self) -> Answer | None:
+        """An abort answers whatever question stands: whoever sits here has not decided to pause."""
+        asked = self._requests.abort()
+        return Answer(answer="abort", who=asked.who, why=asked.why) if asked is not None else None
 
     def _found(self) -> Answer | None:
         if self._asked is None or self._asked[0].question is not Question.APPROVAL:
@@ -113,14 +120,14 @@ class DecidedElsewhere:
             return self._requests.signed(question, state, self._now())
         return self._requests.approval(question.step)
 
-    def _too_late(self) -> str:
-        """That nobody approved in time, in words; empty while there is time."""
+    def _not_in_time(self) -> Answer | None:
+        """A pause, because nobody approved in time; None while there is time."""
         policy = self._policy()
         if self._asked is None or policy is None or policy.within_s is None:
-            return ""
+            return None
         if self._now() - self._asked[2] < timedelta(seconds=policy.within_s):
-            return ""
-        return f"not enough approvals came within {format_duration(policy.within_s)}"
+            return None
+        return Answer(answer="pause", why=f"not enough approvals came within {format_duration(policy.within_s)}")
 
     def _policy(self) -> Approval | None:
         """The step's own, where signatures count."""

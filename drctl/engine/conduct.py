@@ -206,7 +206,7 @@ class Conductor:
             return
         self.looked_s = now_s
         stop = self.mailbox.stop()
-        if stop is not None and self.state.stop is None:
+        if stop is not None and self.state.stop is None and not self.state.abort:
             self._take(stop)
 
     def _take(self, body: Body) -> None:

@@ -73,7 +73,7 @@ def fold(state: RunState, event: ev.Event) -> RunState:
         case ev.ForecastMade() as body:
             return replace(state, forecast=body)
         case ev.StopRequested() as body:
-            return replace(state, stop=body, abort=f"{body.by}: abort" if body.how == "abort" else state.abort)
+            return replace(state, stop=body, abort=body.by if body.how == "abort" else state.abort)
         case ev.MessengerFailed() as body:
             return replace(state, messengers_failed=(*state.messengers_failed, f"{body.messenger}: {body.detail}"))
         case ev.RunEnded() as body:
@@ -102,6 +102,7 @@ def _resumed(state: RunState, body: ev.RunResumed, at: datetime) -> RunState:
         asked_at=None,
         stop=None,
         pause=False,
+        left_open=None,
         ended=None,
         ended_why="",
         ended_at=None,
@@ -252,6 +253,7 @@ def _given(state: RunState) -> set[Mark]:
 
 def _answered(state: RunState, body: ev.PersonAnswered, at: datetime) -> RunState:
     waited_s = (at - state.asked_at).total_seconds() if state.asked_at else 0.0
+    question = state.question
     state = replace(
         state,
         question=None,
@@ -263,7 +265,7 @@ def _answered(state: RunState, body: ev.PersonAnswered, at: datetime) -> RunStat
     over = replace(known, who=body.who, why=body.why, started_at=known.started_at or at, finished_at=at)
     match body.question, body.answer:
         case _, "pause":
-            return replace(state, pause=True)
+            return replace(state, pause=True, left_open=question)
         case Question.DEADLINE, answer:
             return _at_the_deadline(state, answer, body)
         case _, "abort":

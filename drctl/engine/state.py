@@ -109,6 +109,7 @@ class RunState:
     approvals: tuple[SignedApproval, ...] = ()
     broken_glass: tuple[BrokenGlass, ...] = ()
     question: ev.PersonAsked | None = None
+    left_open: ev.PersonAsked | None = None  # the question that was answered with a pause
     asked_at: datetime | None = None
     waited_for_people_s: float = 0.0
     resumed: int = 0

@@ -278,6 +278,7 @@ class Summary:
     mode: Mode
     watermark: str
     headline: str
+    waits_for: str  # whom it waits for, in words; empty when it waits for nobody
     ongoing: bool
     conducted: bool | None  # whether a process carries it on; None: not looked for, or it has ended
     ended: Ended | None

@@ -115,12 +115,15 @@ def _head(plan: Plan) -> Iterator[str]:
 
 
 def _clock(plan: Plan) -> Iterator[str]:
-    marked = {step.mark: step.id for step in plan.steps() if step.mark is not None}
+    marked: dict[Mark, list[str]] = {}
+    for step in plan.steps():
+        if step.mark is not None:
+            marked.setdefault(step.mark, []).append(step.id)
     yield from ("## The clock", "", "The RTO runs from the start of the outage until the service is restored.", "")
     yield from _table(
         ("point", "from", "time (UTC)", "initials"),
         (
-            (words.MARKS[mark], markdown(marked.get(mark, "whoever notices")), "", "")
+            (words.MARKS[mark], markdown(" or ".join(marked.get(mark, ["whoever notices"]))), "", "")
             for mark in Mark
             if mark in marked or mark in (Mark.OUTAGE_STARTED, Mark.DETECTED, Mark.DECLARED)
         ),

@@ -46,6 +46,7 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
         mode=state.mode,
         watermark=watermark(state.mode),
         headline=verdict.headline(state, until, conducted=conducted),
+        waits_for=verdict.waiting_for(state),
         ongoing=state.ended is None,
         conducted=conducted if state.ended is None else None,
         ended=state.ended,

@@ -12,7 +12,7 @@ from drctl.engine.objectives import Reading, Verdict
 from drctl.engine.state import NOT_SENT, RunState, targets_of
 from drctl.engine.values import fill
 from drctl.errors import ExitCode
-from drctl.model.events import Ended, Outcome, Question, Reason
+from drctl.model.events import Ended, Outcome, PersonAsked, Question, Reason
 from drctl.model.exposure import exposure_line
 from drctl.model.plan import Approval, Mark, Mode, Step, Wait
 from drctl.model.units import format_duration, format_instant
@@ -193,14 +193,17 @@ def truths(state: RunState) -> tuple[str, ...]:
 def _done_and_not(state: RunState) -> Iterator[str]:
     """What was changed, what may have been, and what was not; "nothing" only when nothing of the kind was sent."""
     acting = [s for s in state.the_plan.steps() if not s.read_only and not isinstance(s.action, Approval | Wait)]
+    succeeded = [s for s in acting if state.step_outcome(s) is Outcome.SUCCEEDED]
+    undone = [s.undoes for s in succeeded if s.undoes is not None]
     lists = {
-        "done": [s.id for s in acting if state.step_outcome(s) is Outcome.SUCCEEDED],
+        "done": [s.id for s in succeeded if s.undoes is None and s.id not in undone],
+        "undone": undone,
         # What became of a step in doubt may be asked at this moment; that is no work that is going on.
         "under way": [
             t.step for t in state.in_flight if not (state.target(t).doubt or state.the_plan.step(t.step).read_only)
         ],
         "in doubt": list(in_doubt(state)),
-        "failed, and may have changed something": [s.id for s in acting if _half_done(state, s)],
+        "failed, and may have changed something": [s.id for s in acting if _half_done(state, s) and s.id not in undone],
     }
     if not any(lists.values()):
         yield "nothing was changed"
@@ -233,12 +236,12 @@ def next_commands(state: RunState, *, conducted: bool | None = None) -> tuple[st
     run, service = state.run_id, state.the_plan.service
     report = f"drctl report {run}"
     match state.ended:
-        case None if conducted is False:
-            return (f"drctl resume {run}", f"drctl abort {run}", report)
-        case None:
-            return (f"drctl watch {run}", f"drctl resume {run}", report)
-        case Ended.PAUSED:
-            return (f"drctl resume {run}", f"drctl abort {run}", report)
+        case None if conducted:
+            return (*_to_approve(state), f"drctl watch {run}", f"drctl abort {run}", report)
+        case None if conducted is None:
+            return (*_to_approve(state), f"drctl watch {run}", f"drctl resume {run}", report)
+        case None | Ended.PAUSED:
+            return (*_to_approve(state), f"drctl resume {run}", f"drctl abort {run}", report)
         case Ended.DONE:
             unprotected = runs_alone(state)
             return (report, *((f"drctl status {service}",) if unprotected else ()))
@@ -260,9 +263,22 @@ def _answered(state: RunState, step: Step) -> bool:
     return bool(reasons & {Reason.EXIT_CODE, Reason.EXPECTATION})
 
 
+def _to_approve(state: RunState) -> tuple[str, ...]:
+    asked = _open_question(state)
+    if asked is None or asked.question is not Question.APPROVAL:
+        return ()
+    key = " --key …" if state.the_plan.allowed_signers is not None else ""
+    return (f'drctl approve {asked.step} {state.run_id} --reason "…"{key}',)
+
+
+def _open_question(state: RunState) -> PersonAsked | None:
+    return state.question or state.left_open
+
+
 def waiting_for(state: RunState) -> str:
-    """Who the run waits for, in words; empty when it waits for nobody."""
-    if state.question is None:
+    """Who the run waits for, in words; empty when it waits for nobody. A pause is no answer."""
+    asked = _open_question(state)
+    if asked is None:
         return ""
     names = {
         Question.APPROVAL: "an approval",
@@ -272,5 +288,5 @@ def waiting_for(state: RunState) -> str:
         Question.OVERRIDE: "an override",
         Question.DEADLINE: "a decision at the deadline: leave for the fallback, or go on",
     }
-    about = f" ({state.question.step})" if state.question.step else ""
-    return f"{names[state.question.question]}{about}"
+    about = f" ({asked.step})" if asked.step else ""
+    return f"{names[asked.question]}{about}"

@@ -131,7 +131,7 @@ def _short(objective: Objective) -> str:
 
 def _brief(found: Summary) -> JsonObject:
     keys = (
-        "run_id", "mode", "service", "runbook", "headline", "ongoing", "conducted", "ended", "rto", "rpo",
+        "run_id", "mode", "service", "runbook", "headline", "waits_for", "ongoing", "conducted", "ended", "rto", "rpo",
         "unprotected", "forecast", "deadline", "next_commands",
     )  # fmt: skip
     started: JsonObject = {key: to_json(getattr(found, key)) for key in keys}
@@ -185,6 +185,8 @@ def _service_text(found: Sequence[Summary], width: int, exposure: str) -> str:
         f"  last run    {last.run_id} ({last.mode.value.upper()} {last.runbook})",
         f"  {state:<11} {format_instant(last.chain.last_at)}: {last.headline}",
     ]
+    if last.waits_for:
+        lines.append(f"  waits for   {last.waits_for}")
     if last.deadline is not None and last.deadline.text:
         lines.append(f"  deadline    {last.deadline.text}")
     lines += [f"  not over    {s.run_id}: {s.headline}" for s in found[1:] if _open(s)]

@@ -39,7 +39,7 @@ def to_the_end(day: Day, child: pexpect.spawn, code: int) -> str:
 
 def question(day: Day, child: pexpect.spawn) -> str:
     """The question as it stands on the screen, from its line to its prompt."""
-    child.expect(r"(retry, skip|succeeded, run_again), pause, abort\? ")
+    child.expect(r"(retry, skip|succeeded, run_again)(, fallback)?(, rollback)?, pause, abort\? ")
     said = day.plain(child.before.replace("\r\n", "\n"))
     return said[said.index("───") :].lstrip("─")
 
