@@ -164,7 +164,7 @@ def _lines_of(scene: Scene, target: Target) -> Sequence[str]:
     if target in scene.outputs:
         return scene.outputs[target]
     said = [known.detail, *(o.tail for o in (known.output, known.errors) if o is not None)]
-    return [part for part in said if part]
+    return [part.rstrip("\n") for part in said if part]
 
 
 def _status(scene: Scene) -> Text:

@@ -18,6 +18,7 @@ from drctl.report.harmless import one_line, tail_lines
 from drctl.screens.terminal import Terminal
 
 FACT_LINES = 12
+_MARK = "  | "
 _MEANING = {
     (Question.APPROVAL, "yes"): "go on",
     (Question.APPROVAL, "no"): "abort the run",
@@ -40,6 +41,7 @@ _WANT_A_REASON = (
     "skip",
     "continue",
     "succeeded",
+    "run_again",
     "abort",
     "no",
     "fallback",
@@ -84,19 +86,16 @@ class TerminalPerson:
             if chosen is None:
                 meant = [a for a in question.answers if said.strip() and a.startswith(said.strip().lower())]
                 also = f"That may be {' or '.join(meant)}. " if len(meant) > 1 else ""
-                self._terminal.say(f"{also}Please answer one of: {', '.join(question.answers)}.")
+                again = f"{also}Please answer one of: {', '.join(question.answers)}."
+                for line in _plain_wrapped(again, self._terminal.columns):
+                    self._terminal.say(line)
                 continue
             if chosen == "override" and not self._vouches(state.the_plan.step(question.step).requires or ""):
                 continue
             if chosen == "break_glass" and not self._types("break glass", "Nobody approved it."):
                 continue
-            why = ""
-            if chosen in _WANT_A_REASON:
-                reason = self._reason()
-                if reason is None:
-                    return pause
-                why = reason
-            return Answer(answer=chosen, who=self.who, why=why)
+            why = self._reason(needed=chosen in _WANT_A_REASON)
+            return Answer(answer=chosen, who=self.who, why=why) if why is not None else pause
 
     def _ask(self, prompt: str) -> str | None:
         return self._terminal.ask(prompt, stopping=self._stopping)
@@ -112,9 +111,10 @@ class TerminalPerson:
         self._terminal.say("That is not it; nothing was decided.")
         return False
 
-    def _reason(self) -> str | None:
-        while (said := self._ask("Why? It goes into the report: ")) is not None:
-            if said:
+    def _reason(self, *, needed: bool) -> str | None:
+        prompt = f"Why? It goes into the report{'' if needed else '; Enter for no reason'}: "
+        while (said := self._ask(prompt)) is not None:
+            if said or not needed:
                 return said
         return None
 
@@ -136,7 +136,7 @@ def question_lines(question: PersonAsked, state: RunState, *, width: int) -> lis
     lines = ["", "─" * min(width, 100)]
     lines += _plain_wrapped(f"{state.mode.value.upper()} run of {state.the_plan.service}: {question.prompt}", width)
     for fact in question.facts:
-        lines += [f"  | {line}"[: max(20, width)] for line in tail_lines(fact, FACT_LINES)]
+        lines += [piece for line in tail_lines(fact, FACT_LINES) for piece in _whole(line, width)]
     if state.asked_at is not None and verdict.exercise(state):
         rto, rpo = verdict.rto(state, state.asked_at), verdict.rpo(state)
         lines += _plain_wrapped(f"{words.reading('RTO', rto)}; {words.reading('RPO', rpo)}", width)
@@ -177,6 +177,12 @@ def login() -> str:
     except (KeyError, OSError):  # no such user, as in a bare container
         name = "unknown"
     return f"{name}@{socket.gethostname()}"
+
+
+def _whole(line: str, width: int) -> list[str]:
+    """A line of output, over as many lines of the screen as it takes: what is cut off may be what matters."""
+    room = max(20, width) - len(_MARK)
+    return [_MARK + line[at : at + room] for at in range(0, len(line), room)] or [_MARK.rstrip()]
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -97,6 +97,10 @@ def _look_of_step(state: RunState, step: Step) -> _Look:
     return next((k for k in looks if k.word == "simulated"), best)
 
 
+def _steps(count: int) -> str:
+    return "1 step, for when it is" if count == 1 else f"{count} steps, for when they are"
+
+
 def rows(state: RunState, now: datetime, *, width: int) -> Rows:
     """A row for each step; while a step on several hosts matters, one for each of them too."""
     layout = _Layout.of(width, state)
@@ -108,7 +112,7 @@ def rows(state: RunState, now: datetime, *, width: int) -> Rows:
         if not entered(state, section):
             if section is not aside:
                 count = len(state.the_plan.steps(section))
-                lines.append(Text(f"      {section.value}: {count} steps, for when they are needed", style="dim"))
+                lines.append(Text(f"      {section.value}: {_steps(count)} needed", style="dim"))
             aside = section
             continue
         look = _look_of_step(state, step)

@@ -67,10 +67,12 @@ def test_a_failed_step_shows_its_output_what_is_true_and_the_choices_and_is_trie
         child.sendline("what?")
         child.expect("Please answer one of: retry, skip, pause, abort.")
         child.sendline("r")
+        child.expect("Why\\? It goes into the report; Enter for no reason: ")
+        child.sendline("the route is announced again")
         same(
             to_the_end(day, child, 0),
             """
-            retry, skip, pause, abort? TIME [2/4] ANSWER    flaky @ testhost: OPERATOR said retry
+            TIME [2/4] ANSWER    flaky @ testhost: OPERATOR said retry: the route is announced again
             TIME [2/4] start     flaky @ testhost: Repoint the app (attempt 2)
             TIME [2/4] succeeded flaky @ testhost  SECONDS
             TIME [3/4] start     later @ testhost: Later
@@ -89,7 +91,8 @@ def test_a_failed_step_shows_its_output_what_is_true_and_the_choices_and_is_trie
     same(
         "\n".join(decisions(day)),
         """
-        DATE TIME failed for flaky@testhost: OPERATOR said retry (waited SECONDS)
+        DATE TIME failed for flaky@testhost: OPERATOR said retry: the route is announced again
+        ~ (waited SECONDS)
         """,
     )
 
@@ -135,6 +138,8 @@ def test_pause_stops_at_the_question_and_resume_puts_it_again_and_abort_ends_it(
     with at_a_terminal(day) as child:
         question(day, child)
         child.sendline("p")
+        child.expect("Enter for no reason: ")
+        child.sendline("")
         same(
             to_the_end(day, child, 6),
             """
@@ -210,10 +215,12 @@ def test_a_job_that_somebody_killed_is_a_question_and_never_an_answer(day: Day) 
         assert day.count("change") == 1
         day.let_go()
         child.sendline("run again")
+        child.expect("Why\\? It goes into the report: ")
+        child.sendline("its file is not there")
         same(
             to_the_end(day, child, 0),
             """
-            TIME [1/1] ANSWER    change @ testhost: OPERATOR said run_again
+            TIME [1/1] ANSWER    change @ testhost: OPERATOR said run_again: its file is not there
             TIME [1/1] start     change @ testhost: Change (attempt 2)
             TIME [1/1] succeeded change @ testhost  SECONDS
             TIME run ended: done

@@ -74,7 +74,7 @@ def decide(keyboard: Keyboard, sample: str, question: Question, *typed: str) -> 
 
 
 def test_yes(keyboard: Keyboard) -> None:
-    answer = decide(keyboard, "succeeded", Question.APPROVAL, "y\n")
+    answer = decide(keyboard, "succeeded", Question.APPROVAL, "y\n", "\n")
     assert answer == Answer(answer="yes", who="thandi@bastion", why="")
     seen = keyboard.screen.getvalue()
     assert "REAL run of acme: The standby is 2.4 s behind. Fail over acme to azure-db-1?" in seen
@@ -84,8 +84,8 @@ def test_yes(keyboard: Keyboard) -> None:
 
 
 def test_what_is_not_understood_is_asked_again(keyboard: Keyboard) -> None:
-    answer = decide(keyboard, "succeeded", Question.APPROVAL, "\n", "maybe\n", "YES\n")
-    assert answer.answer == "yes"
+    answer = decide(keyboard, "succeeded", Question.APPROVAL, "\n", "maybe\n", "YES\n", "INC-9\n")
+    assert answer == Answer(answer="yes", who="thandi@bastion", why="INC-9")
     assert keyboard.screen.getvalue().count("Please answer one of: yes, no, pause.") == 2
 
 
@@ -148,6 +148,15 @@ def test_a_real_failover_is_confirmed_by_name(keyboard: Keyboard, typed: str, co
     assert person.confirm_service("acme", Mode.REAL, ("13 steps, 7 of which change something",)) is confirmed
     assert "REAL run of acme" in keyboard.screen.getvalue()
     assert "  - 13 steps, 7 of which change something" in keyboard.screen.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_what_the_step_printed_is_shown_whole(width: int) -> None:
+    body, state = asked("paused_after_failure", Question.FAILED)
+    printed = "psql: error: connection to server at 10.20.0.11 failed: " + "FATAL " * 30 + "no pg_hba.conf entry"
+    lines = question_lines(replace(body, facts=(printed,)), state, width=width)
+    assert "".join(line.removeprefix("  | ") for line in lines if line.startswith("  | ")) == printed
+    assert max(len(line) for line in lines) <= width
 
 
 def test_a_hostile_question_is_harmless() -> None:
