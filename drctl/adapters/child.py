@@ -1,4 +1,4 @@
-"""A program on this machine that moves much data: fed, read, held to a deadline, and gone when we are done."""
+"""A program on this machine: fed, read, held to a deadline, and gone when we are done."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO
 
@@ -33,21 +33,24 @@ def run_child(
     left_s: Callable[[], float],
     take: Callable[[bytes], None],
     feed: Callable[[], bytes] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Ended:
     """Run it to its end, or until ``left_s()`` is not above 0; its process group is gone when this returns.
 
     ``take`` gets its standard output; ``feed`` gives its standard input piece by piece, and nothing at the end.
+    ``environment`` is its own in place of this process's.
 
     Raises:
         OSError: it cannot be started. What ``take`` and ``feed`` raise comes through, after it has been ended.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RSYNC_")}
+    given = os.environ if environment is None else environment
+    mine = {name: value for name, value in given.items() if not name.startswith("RSYNC_")}
     child = subprocess.Popen(
         argv,
         stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment | {"LC_ALL": "C"},  # its messages are read
+        env=mine | {"LC_ALL": "C"},  # its messages are read
         start_new_session=True,
     )
     with _Pump(child, take, feed) as pump:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from drctl.errors import DocumentError, JournalError
-from drctl.model.events import Body, Ended, Event, RunEnded, RunStarted
+from drctl.model.events import OF_MESSAGES, Body, Ended, Event, RunEnded, RunStarted
 from drctl.plan.codec import from_json, to_json
 
 FORMAT = 2
@@ -320,13 +320,15 @@ class JournalFile:
         return tuple(row[0] for row in rows)
 
     def heads(self) -> Iterator[RunHead]:
-        """Every run with its last event, the newest first."""
+        """Every run with its last event, the newest first; what became of messages may be written after the end."""
         rows = self._query(
             "SELECT first.run_id, json_extract(first.body, '$.plan.service'), "
             "last.sequence, last.at, last.body, last.previous, last.sha256 "
             "FROM events AS first JOIN events AS last ON last.run_id = first.run_id "
-            "AND last.sequence = (SELECT max(sequence) FROM events WHERE run_id = first.run_id) "
-            "WHERE first.sequence = 1 ORDER BY first.at DESC, first.run_id DESC"
+            "AND last.sequence = (SELECT sequence FROM events WHERE run_id = first.run_id "
+            "AND type NOT IN (?, ?) ORDER BY sequence DESC LIMIT 1) "
+            "WHERE first.sequence = 1 ORDER BY first.at DESC, first.run_id DESC",
+            *(get_type_hints(kind)["type"].__args__[0] for kind in OF_MESSAGES),
         )
         for run_id, service, *last in rows:
             yield RunHead(run_id=run_id, service=service, last=self._event(run_id, tuple(last)))

@@ -20,6 +20,7 @@ from drctl.errors import DrctlError, ExitCode
 if TYPE_CHECKING:
     from drctl.adapters.commands import Commands
     from drctl.model.plan import Endpoint
+    from drctl.plan.build import InventoryDocument
 
 CLOCK_LIMIT_S = 2.0
 DISK_LIMIT_PERCENT = 90
@@ -54,7 +55,7 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Look at this machine only.")] = False,
 ) -> int:
-    """Check this machine, the journal, the documents, and every host of the inventory: ssh, sudo, clock, disk, tools.
+    """Check this machine, journal, documents, notifiers, and each host of the inventory: ssh, sudo, clock, disk, tools.
 
     Nothing is changed anywhere. Exit code 1 when something would be missing at 3 a.m.
 
@@ -110,8 +111,24 @@ def _documents(inventory: Path | None) -> Iterator[Finding]:
     except DrctlError as error:
         yield Finding("inventory", False, error.message, error.hint)
         return
-    problems = errors(read_inventory(path)[1])
+    document, found = read_inventory(path)
+    problems = errors(found)
     yield Finding("inventory", not problems, f"{path}: {len(problems)} problems", f"drctl validate {path}")
+    if document is not None:
+        yield from _notifiers(document)
+
+
+def _notifiers(inventory: InventoryDocument) -> Iterator[Finding]:
+    """Whether each could be told; nothing is sent."""
+    from drctl.cli.notify import looked_at
+    from drctl.model.messages import Fate
+    from drctl.plan.build import notifiers_in
+
+    for notifier in notifiers_in(inventory):
+        found = looked_at(notifier)
+        what = found.detail or f"{notifier.way}; whether it arrives says drctl notify test {notifier.name}"
+        hint = f"drctl notify test {notifier.name} --inventory {inventory.file}"
+        yield Finding(f"notifier {notifier.name}", found.fate is Fate.DELIVERED, what, hint)
 
 
 def _hosts(inventory: Path | None) -> list[Finding]:

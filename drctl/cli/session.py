@@ -24,6 +24,7 @@ from drctl.adapters.secrets import SecretResolver
 from drctl.adapters.ssh.ways import SshRoutes
 from drctl.adapters.transfer import HostFiles
 from drctl.cli.holds import released
+from drctl.cli.messengers import add_notifications, close_notifications, say_unpublished
 from drctl.cli.requests import DecidedElsewhere, Requests
 from drctl.cli.settings import Settings, controller, operator, pairs
 from drctl.cli.signals import Signals
@@ -36,7 +37,6 @@ from drctl.errors import UsageError
 from drctl.model.events import Body, MessengerFailed, RunResumed, RunStarted, StopRequested
 from drctl.model.plan import Approval, Mode, Plan
 from drctl.read.suggest import did_you_mean
-from drctl.report.harmless import visible
 from drctl.report.verdict import exit_code
 from drctl.screens.base import Screen
 from drctl.screens.choose import choose
@@ -200,7 +200,8 @@ def _conduct(
         # A step that asks drctl itself finds the state that this one has.
         environment = clean_environment(os.environ) | {"DRCTL_STATE_DIR": str(settings.state_dir)}
         hold = Hold(service=plan.service, run_id=run_id, who=operator(), ours=partial(_is_ours, journal, plan.service))
-        commands = Commands(SecretResolver(redactor), local=LocalTransport(environment=environment), hold=hold)
+        secrets = SecretResolver(redactor)
+        commands = Commands(secrets, local=LocalTransport(environment=environment), hold=hold)
         stack.callback(commands.close)
         screen = choose(
             stdout=sys.stdout,
@@ -222,7 +223,7 @@ def _conduct(
         )
         requests = Requests(journal, run_id)
         heads = HeadPublisher(plan.head_places, inbox.put)
-        stack.callback(_say_unpublished, heads)
+        stack.callback(say_unpublished, heads)
         watch = ClockWatch(clock, inbox.put)
         watch.behind(state.last_at)
         conductor = Conductor(
@@ -234,6 +235,8 @@ def _conduct(
             inbox=inbox,
             mailbox=requests,
         )
+        told = add_notifications(conductor, plan, secrets=secrets, redactor=redactor)
+        stack.callback(close_notifications, conductor, told)
         signals.conductor, signals.leaving = conductor, screen.leaving
         stack.enter_context(signals.installed())
         _begin(screen, stack, conductor)
@@ -245,12 +248,6 @@ def _conduct(
 
 def _is_ours(journal: JournalFile, service: str, run_id: str) -> bool:
     return any(head.run_id == run_id and head.service == service for head in journal.heads())
-
-
-def _say_unpublished(heads: HeadPublisher) -> None:
-    """What could not be published once the last event was written: the journal has no more room for it."""
-    for problem in heads.close():
-        sys.stderr.write(f"warning: the head of the chain was not published to {visible(problem)}\n")
 
 
 def _begin(screen: Screen, stack: ExitStack, conductor: Conductor) -> None:

@@ -69,7 +69,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "doctor": (
         "doctor",
-        "Check this machine, the journal, the documents, and every host of the inventory: ssh, sudo, clock, disk, "
+        "Check this machine, journal, documents, notifiers, and each host of the inventory: ssh, sudo, clock, disk, "
         "tools.",
     ),
     "init": (
@@ -86,6 +86,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Downtime of each service in a year, against the promised availability. Without a verb: show.",
     ),
     "lab": ("lab", "A real lab on this machine: seven hosts with ssh, PostgreSQL and backups."),
+    "notify": ("notify", "Who is told of a run, and whether a message arrives."),
     "evidence": (
         "evidence",
         "A run's evidence in a pack that an auditor checks alone; drctl evidence RUN is drctl evidence pack RUN.",

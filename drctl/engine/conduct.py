@@ -22,12 +22,15 @@ from drctl.engine.ports import Journal, Listener, Mailbox, Person
 from drctl.engine.state import RunState, Target
 from drctl.errors import DrctlError, ExitCode
 from drctl.model.events import (
+    OF_MESSAGES,
     Act,
     AttemptFinished,
     AttemptStarted,
     Body,
     Ended,
     MessengerFailed,
+    NotificationSent,
+    NotificationSettled,
     Outcome,
     PersonAnswered,
     Reason,
@@ -46,7 +49,7 @@ class _Left:
     target: Target
 
 
-Message = AttemptFinished | StopRequested | MessengerFailed | _Left
+Message = AttemptFinished | StopRequested | MessengerFailed | NotificationSent | NotificationSettled | _Left
 
 
 @dataclass(slots=True)
@@ -78,6 +81,17 @@ class Conductor:
             if wake is not None and self.state.ended is None:
                 self._await(wake)
         return self.state
+
+    def afterwards(self) -> None:
+        """Write down what became of messages once the run has ended. The run is the same without it.
+
+        Raises:
+            JournalError: when it cannot be written.
+        """
+        while not self.inbox.empty():
+            message = self.inbox.get()
+            if isinstance(message, OF_MESSAGES):
+                self._record(message)
 
     def _act(self) -> datetime | None:
         """Carry out what is decided; the time to look again when nothing more can be done now."""

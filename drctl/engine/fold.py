@@ -76,6 +76,10 @@ def fold(state: RunState, event: ev.Event) -> RunState:
             return replace(state, stop=body, abort=body.by if body.how == "abort" else state.abort)
         case ev.MessengerFailed() as body:
             return replace(state, messengers_failed=(*state.messengers_failed, f"{body.messenger}: {body.detail}"))
+        case ev.NotificationSent() as body:
+            return replace(state, notifications=body.number)
+        case ev.NotificationSettled():
+            return state  # who was told changes nothing of the run
         case ev.RunEnded() as body:
             return replace(state, ended=body.ended, ended_why=body.why, ended_at=event.at)
 

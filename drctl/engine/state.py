@@ -123,6 +123,7 @@ class RunState:
     forecast: ev.ForecastMade | None = None
     deadline_answer: str = ""  # what was decided at the deadline: fallback or continue
     messengers_failed: tuple[str, ...] = ()
+    notifications: int = 0  # how many messages people were sent
     ended: ev.Ended | None = None
     ended_why: str = ""
     ended_at: datetime | None = None

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from drctl.model.exposure import Exposure
+from drctl.model.messages import Fate, Moment
 from drctl.model.plan import Mark, Plan
 
 
@@ -246,8 +247,36 @@ class MessengerFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationSent:
+    """People are told of a moment of the run. ``about`` is the event that was the last one then; ``number`` counts
+    from 1 within the run, and ``at`` is when it was handed over, which may be before this was written down."""
+
+    type: Literal["notification_sent"] = "notification_sent"
+    number: int
+    moment: Moment
+    about: int
+    title: str
+    text: str
+    notifiers: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationSettled:
+    """What became of a message on one of its ways. It may come after the end of the run that it tells of."""
+
+    type: Literal["notification_settled"] = "notification_settled"
+    number: int
+    notifier: str
+    fate: Fate
+    attempts: int
+    detail: str = ""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
-    """The run is over, or paused."""
+    """The run is over, or paused. Only what became of messages is written after it."""
 
     type: Literal["run_ended"] = "run_ended"
     ended: Ended
@@ -266,8 +295,14 @@ Body = (
     | ForecastMade
     | StopRequested
     | MessengerFailed
+    | NotificationSent
+    | NotificationSettled
     | RunEnded
 )
+
+
+OF_MESSAGES = (NotificationSent, NotificationSettled)
+"""What people were told of the run. The run is the same without them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,10 @@ from drctl.model.scalars import (
     VariableName,
 )
 
+MomentName = Literal[
+    "started", "approval_asked", "approval_given", "glass_broken", "fact_overridden", "person_needed", "step_failed",
+    "deadline_near", "service_restored", "ended",
+]  # fmt: skip
 SiteKind = Literal["datacentre", "cloud", "backup", "physical", "premises", "office"]
 
 # Never a leading dash: both are handed to ssh.
@@ -89,6 +93,25 @@ class Evidence(Written):
 
     heads: list[HeadPlace] = Field(default_factory=list)
     """Where the head of the chain is published: file:PATH, a line is added; command:PROGRAM ARGUMENTS, given a line."""
+
+
+class NotifierText(Written):
+    """A way to tell people of a run: a service that Apprise knows, a program, or a file. Exactly one of the three."""
+
+    name: Slug
+    """What it is called."""
+    url: SecretValue | None = None
+    """An Apprise URL, always as a secret: {secret: "file:/path"}."""
+    command: Annotated[list[ScalarText], Field(min_length=1)] | None = None
+    """A program with its arguments, as a list. It gets a line of JSON on its standard input."""
+    file: Line | None = None
+    """A file that gets a line of JSON added; a relative path is beside the inventory."""
+    site: Slug | None = None
+    """Where what receives the message stands, when it is one of the sites below."""
+    on: Annotated[list[MomentName], Field(min_length=1)] | None = None
+    """What it is told of; everything unless said. A broken glass and an override are told to all."""
+    timeout: SomeTime = 10.0
+    """How long one attempt may take."""
 
 
 class Site(Written):
@@ -242,6 +265,8 @@ class Inventory(Written):
     """Who may approve; without it whoever sits at the terminal says yes."""
     evidence: Evidence = Evidence()
     """Where the head of a run's chain is published."""
+    notify: list[NotifierText] = Field(default_factory=list)
+    """Who is told of a run."""
     sites: Annotated[dict[Slug, Site], Field(min_length=1)]
     """The places."""
     hosts: Annotated[dict[HostName, Host], Field(min_length=1)]

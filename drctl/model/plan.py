@@ -14,6 +14,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Literal
 
+from drctl.model.messages import Notifier
 from drctl.model.promises import Carries, DeadlineRule, Residency
 
 
@@ -323,6 +324,7 @@ class Plan:
     drill_of: str | None = None  # the service that this one's drills are for
     allowed_signers: Source | None = None  # who may approve, as ssh-keygen -Y verify reads it
     head_places: tuple[str, ...] = ()  # "file:PATH", "command:ARGV": where the head of the chain is published
+    notifiers: tuple[Notifier, ...] = ()
     deadline: DeadlineRule | None = None
     residency: Residency | None = None  # when a step carries data
 

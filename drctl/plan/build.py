@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path as FilePath
 
 from drctl.errors import UsageError
 from drctl.model.inventory import Inventory
+from drctl.model.messages import Notifier
 from drctl.model.plan import Mode, Objectives, Plan, Section, Source, Stage, Step, Variable
 from drctl.model.promises import DeadlineAction, DeadlineRule
 from drctl.model.runbook import Runbook
 from drctl.plan.frames import FrameScopes
 from drctl.plan.hosts import HostWords
 from drctl.plan.inputs import resolve_inputs, some_value
+from drctl.plan.notifiers import notifiers_of
 from drctl.plan.preparation import without_a_clock_in_the_preparation
 from drctl.plan.residency import carries_data, residency_of
 from drctl.plan.scope import Scope, built_in, of_this_program, roles_given, variables
@@ -171,6 +174,7 @@ def _make(
         drctl_version=made_by.version,
         called_sources=_sources(makers, runbook),
         head_places=tuple(_head_place(place, inventory) for place in world.evidence.heads),
+        notifiers=notifiers_in(inventory),
         deadline=_deadline(steps),
         residency=residency_of(world) if any(step is not None and carries_data(step) for _, step in made) else None,
     ), in_order(problems)
@@ -215,6 +219,11 @@ def ssh_config_of(inventory: InventoryDocument) -> str | None:
     """The file's path: ``~`` is the operator's home, and a relative one is beside the inventory."""
     written = inventory.value.ssh.config
     return None if written is None else _beside(inventory, written)
+
+
+def notifiers_in(inventory: InventoryDocument) -> tuple[Notifier, ...]:
+    """Who is told of a run, with paths that hold wherever it is carried out from."""
+    return notifiers_of(inventory.value, partial(_beside, inventory))
 
 
 def _head_place(place: str, inventory: InventoryDocument) -> str:

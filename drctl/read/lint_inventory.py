@@ -18,9 +18,10 @@ def lint_inventory(document: Document[Inventory], complete: bool = True) -> list
     """All problems that the inventory has by itself; what names refer to is left out when it is not complete."""
     inventory, places = document.value, document.places
     found = [*_timezone(inventory, places), *_open_secrets(inventory, places)]
+    found += _one_way_each(inventory, places)
     if not complete:
         return found
-    found += [*_hosts(inventory, places), *_drill_targets(inventory, places)]
+    found += [*_notifiers(inventory, places), *_hosts(inventory, places), *_drill_targets(inventory, places)]
     for name, service in inventory.services.items():
         path: Path = ("services", name)
         found += [*_references(inventory, service, path, places), *_residency(inventory, service, path, places)]
@@ -57,6 +58,25 @@ def _hosts(inventory: Inventory, places: Places) -> Iterator[Diagnostic]:
                 hint="two names for one machine make a failover look safer than it is",
             )
         first.setdefault(reached, name)
+
+
+def _one_way_each(inventory: Inventory, places: Places) -> Iterator[Diagnostic]:
+    for number, notifier in enumerate(inventory.notify):
+        given = [name for name in ("url", "command", "file") if getattr(notifier, name) is not None]
+        if len(given) != 1:
+            said = f"{listed(given)} are {len(given)}" if given else "here is none"
+            yield places.problem(("notify", number), f"a notifier has exactly one of url, command and file; {said}")
+
+
+def _notifiers(inventory: Inventory, places: Places) -> Iterator[Diagnostic]:
+    names: set[str] = set()
+    for number, notifier in enumerate(inventory.notify):
+        path: Path = ("notify", number)
+        if notifier.name in names:
+            yield places.problem((*path, "name"), f"there is a notifier {quoted(notifier.name)} already")
+        names.add(notifier.name)
+        if notifier.site is not None and notifier.site not in inventory.sites:
+            yield _unknown("site", notifier.site, inventory.sites, (*path, "site"), places)
 
 
 def _references(inventory: Inventory, service: Service, path: Path, places: Places) -> Iterator[Diagnostic]:

@@ -8,6 +8,7 @@ from drctl.model.events import Outcome
 from drctl.model.units import format_duration, format_instant
 from drctl.report.assured import Check, Control, CopyTried, Coverage, DrillSafety, Reconstitution, ResidencyRow
 from drctl.report.facts import Summary
+from drctl.report.told import sentences
 
 
 def sections(found: Summary) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -18,6 +19,7 @@ def sections(found: Summary) -> tuple[tuple[str, tuple[str, ...]], ...]:
         ("Drill safety", _drill_safety(found.drill_safety) if found.drill_safety else ()),
         ("Reconstitution", _reconstitution(found.reconstitution)),
         ("Coverage", _coverage(found.coverage)),
+        ("Notifications", sentences(found.notifications, found.mode)),
         ("Control map", _control_map(found.control_map)),
     )
     return tuple((title, told) for title, told in ((title, tuple(said)) for title, said in made) if told)

@@ -17,6 +17,7 @@ from drctl.model.events import Act, Ended, Outcome, Question, Reason
 from drctl.model.plan import Mark, Mode, Section
 from drctl.report.assured import Control, CopyTried, Coverage, DrillSafety, Reconstitution, ResidencyRow
 from drctl.report.timing import Elapsed, Stretch
+from drctl.report.told import MessageRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,6 +316,7 @@ class Summary:
     reconstitution: Reconstitution
     coverage: Coverage
     control_map: tuple[Control, ...]
+    notifications: tuple[MessageRow, ...]
     limits: tuple[str, ...]
     steps: tuple[StepRow, ...]
     inputs: tuple[Given, ...]

@@ -10,10 +10,12 @@ from drctl.engine.objectives import Verdict
 from drctl.engine.state import RunState, Target, targets_of, tolerated
 from drctl.model import events as ev
 from drctl.model.events import Ended, Event, Outcome, Question, Reason
+from drctl.model.messages import Fate
 from drctl.model.plan import Mark, Mode, Section
 from drctl.model.units import format_duration, local_time
 from drctl.report import verdict
 from drctl.report.facts import DeadlineRow, Decision, Deviation, ForecastRow, Objective, Proof, StepRow, Unprotected
+from drctl.report.told import MessageRow
 
 
 def decisions(events: Sequence[Event], state: RunState) -> tuple[Decision, ...]:
@@ -180,6 +182,14 @@ def _of_run(events: Sequence[Event], state: RunState) -> Iterator[Deviation]:
             case _:
                 pass
         before = event
+
+
+def not_told(messages: Sequence[MessageRow]) -> Iterator[Deviation]:
+    """Messages that are not known to have arrived."""
+    for row in messages:
+        if row.fate is not Fate.DELIVERED and row.settled_at is not None:
+            text = f"{row.notifier} was not told of {row.moment.value}, as far as is known ({row.fate.value})"
+            yield _deviation("not_told", f"{text}: {row.detail}")
 
 
 def _deviation(kind: str, text: str, target: Target | None = None) -> Deviation:

@@ -21,7 +21,7 @@ from drctl.adapters.journal import FIRST_PREVIOUS, body_of
 from drctl.adapters.signatures import BadSignature
 from drctl.adapters.signatures import verify as verify_signature
 from drctl.errors import DocumentError, UsageError
-from drctl.model.events import Event, JsonObject, RunStarted
+from drctl.model.events import Event, JsonObject, RunEnded, RunStarted
 from drctl.plan.codec import canonical_json, from_json, plan_digest
 from drctl.report import json as json_report
 from drctl.report.facts import Finding
@@ -44,6 +44,7 @@ from drctl.report.pack_files import (
     sha256_of,
 )
 from drctl.report.summary import summarise
+from drctl.report.told import of_the_run
 
 # What a report says of its run whatever drctl wrote it.
 _TOLD = ("run_id", "mode", "ended", "exit_code", "plan_digest", "chain", "clock")
@@ -128,7 +129,7 @@ def verify(pack: Path, trust: Trust) -> Verified:
         _checked("pages", lambda: _pages(pack, chain)),
         _checked("published heads", lambda: _heads(chain, trust)),
     ]
-    ended = chain.events[-1].body.type == "run_ended" if chain.events else False
+    ended = isinstance(of_the_run(chain.events)[-1].body, RunEnded) if chain.events else False
     return Verified(
         run_id=chain.events[0].run_id if chain.events else "",
         ongoing=not ended,

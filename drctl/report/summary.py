@@ -17,6 +17,7 @@ from drctl.report.assurance import CONTROLS, assurance
 from drctl.report.facts import Chain, ClockRow, Document, Objective, Session, Summary
 from drctl.report.steps import given, step_rows
 from drctl.report.timing import elapsed, jumped_s, stretches
+from drctl.report.told import messages, of_the_run
 
 
 def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted: bool | None = None) -> Summary:
@@ -30,6 +31,8 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
     if not events:
         raise ValueError("a run without events cannot be reported")
     state = fold_all(events)
+    chain = Chain(events=len(events), head=events[-1].sha256, first_at=events[0].at, last_at=events[-1].at)
+    notifications, events = messages(events, state), of_the_run(events)
     plan = state.the_plan
     goes_on = state.ended in (None, Ended.PAUSED)
     until = max(now, events[-1].at) if now is not None and goes_on else events[-1].at
@@ -75,7 +78,10 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
         sessions=_sessions(events),
         decisions=findings.decisions(events, state),
         proofs=findings.proofs(state),
-        deviations=findings.deviations(events, state, steps, rto=rto, rpo=rpo),
+        deviations=(
+            *findings.deviations(events, state, steps, rto=rto, rpo=rpo),
+            *findings.not_told(notifications),
+        ),
         findings=(),
         backups=assured.backups,
         residency=assured.residency,
@@ -83,6 +89,7 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
         reconstitution=assured.reconstitution,
         coverage=assured.coverage,
         control_map=CONTROLS,
+        notifications=notifications,
         limits=findings.limits(state, rto=rto, rpo=rpo),
         steps=steps,
         inputs=given(plan.inputs),
@@ -90,10 +97,8 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
         inventory_source=_document(plan.inventory_source),
         plan_digest=state.plan_digest,
         drctl_version=plan.drctl_version,
-        chain=Chain(
-            events=len(events), head=events[-1].sha256, first_at=events[0].at, last_at=events[-1].at
-        ),
-    )  # fmt: skip
+        chain=chain,
+    )
 
 
 def watermark(mode: Mode) -> str:

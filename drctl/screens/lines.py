@@ -17,6 +17,7 @@ from drctl.engine.state import RunState, Target, TargetState, tolerated
 from drctl.engine.values import fill
 from drctl.model import events as ev
 from drctl.model.events import Act, Event, Outcome
+from drctl.model.messages import Fate
 from drctl.model.plan import Mark
 from drctl.model.units import format_duration, format_instant, local_time
 from drctl.report import verdict, words
@@ -143,6 +144,9 @@ def _event_lines(event: Event, state: RunState) -> Iterator[str]:
             yield _line(event.at, f"STOP    {body.how} by {one_line(body.by)}: nothing new is started")
         case ev.MessengerFailed() as body:
             yield _line(event.at, f"warning {one_line(body.messenger)} failed: {one_line(body.detail)}")
+        case ev.NotificationSettled(fate=fate) as body if fate is not Fate.DELIVERED:
+            why = one_line(body.detail)
+            yield _line(event.at, f"warning message {body.number} to {one_line(body.notifier)}: {fate.value}: {why}")
         case ev.RunEnded():
             yield from _footer(event, state)
 

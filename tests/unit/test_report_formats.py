@@ -24,7 +24,7 @@ TOP_KEYS = (
     "format made_at run_id mode watermark headline waits_for ongoing conducted ended ended_why exit_code exit_meaning "
     "runbook title service service_title sla reason truths hints next_commands rto rpo yearly_budget_used unprotected "
     "forecast deadline timezone clock elapsed stretches sessions decisions proofs deviations findings backups "
-    "residency drill_safety reconstitution coverage control_map limits steps "
+    "residency drill_safety reconstitution coverage control_map notifications limits steps "
     "inputs runbook_source inventory_source plan_digest drctl_version chain"
 )
 

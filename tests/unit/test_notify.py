@@ -1,0 +1,282 @@
+"""People are told of a run by real receivers, and none that is dead, slow or silent delays or fails the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from drctl.adapters import notify
+from drctl.adapters.journal import JournalFile
+from drctl.cli.main import execute
+from drctl.model.events import Event, NotificationSent, NotificationSettled, RunEnded
+
+INVENTORY = """\
+inventory: office
+residency: ZA
+notify:
+NOTIFY
+sites:
+  here: {provider: TaskFlow, country: ZA, kind: office}
+  there: {provider: TaskFlow, country: ZA, kind: office}
+hosts:
+  desk: {site: here, address: 192.0.2.1, user: drctl}
+services:
+  acacia: {title: Acacia <script>, sla: false, objectives: {rto: 4h}, roles: {primary: desk}}
+"""
+RUNBOOK = """\
+runbook: tidy
+title: Tidy up
+steps:
+  - {id: look, local: echo looked, read_only: true}
+  - {id: agree, approval: {prompt: Shall it be done?}}
+  - {id: tidy, local: echo tidied, marks: service_restored}
+"""
+SECRET = "s3cret-T0ken-9f"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DRCTL_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.delenv("DRCTL_INVENTORY", raising=False)
+    monkeypatch.setattr(notify, "FIRST_PAUSE_S", 0.01)
+    for name in ("runbooks", "inventories"):
+        Path(name).mkdir()
+    Path("runbooks/tidy.yml").write_text(RUNBOOK)
+    return tmp_path
+
+
+class Receiver(ThreadingHTTPServer):
+    """Keeps what is posted to it, and refuses the first ``refused`` of them."""
+
+    def __init__(self, refused: int = 0) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.refused, self.got = refused, list[dict[str, Any]]()
+        self.paths: list[str] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"json://drctl:{SECRET}@127.0.0.1:{self.server_port}/hook/{SECRET}-path"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.paths.append(self.path)
+        if self.server.refused > 0:
+            self.server.refused -= 1
+            self.send_response(503)
+        else:
+            self.server.got.append(json.loads(body))
+            self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        yield server
+        server.shutdown()
+
+
+class Mailbox:
+    """An SMTP server's handler that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.mails: list[bytes] = []
+
+    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:
+        self.mails.append(envelope.content)
+        return "250 OK"
+
+
+def declare(*lines: str) -> None:
+    """An inventory with these notifiers."""
+    Path("inventories/office.yml").write_text(INVENTORY.replace("NOTIFY", "\n".join(f"  - {line}" for line in lines)))
+
+
+def by_url(name: str, url: str, more: str = "") -> str:
+    """A notifier whose URL is in a file."""
+    Path(f"{name}.url").write_text(url + "\n")
+    return f'{{name: {name}, url: {{secret: "file:{Path(name + ".url").absolute()}"}}{more}}}'
+
+
+def run(*more: str, code: int = 0) -> list[Event]:
+    """A run of the runbook; its events."""
+    words = ["run", "tidy", "acacia", "--yes", "--no-input", "--reason", "a test", *more]
+    assert execute([*words, *([] if "--check" in more else ["--approve", "agree=the client said so"])]) == code
+    return events()
+
+
+def events() -> list[Event]:
+    with closing(JournalFile(Path("state/journal.db"))) as journal:
+        return list(journal.events(journal.find(None)))
+
+
+def fates(found: list[Event]) -> dict[str, list[str]]:
+    """What became of the messages, by notifier."""
+    told: dict[str, list[str]] = {}
+    for event in found:
+        if isinstance(event.body, NotificationSettled):
+            told.setdefault(event.body.notifier, []).append(event.body.fate.value)
+    return told
+
+
+def details(found: list[Event], notifier: str) -> set[str]:
+    return {e.body.detail for e in found if isinstance(e.body, NotificationSettled) and e.body.notifier == notifier}
+
+
+MOMENTS = ["started", "approval_asked", "approval_given", "service_restored", "ended"]
+
+
+def test_each_moment_arrives_with_the_head_and_its_fate_is_in_the_evidence(
+    receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mailbox = Mailbox()
+    smtp = Controller(mailbox, hostname="127.0.0.1", port=(port := dead_port()))
+    smtp.start()
+    taker = "import os, sys; open('taken.jsonl', 'a').write(sys.stdin.read() + os.environ.get('TOLD', ''))"
+    try:
+        declare(
+            by_url("hook", receiver.url),
+            by_url("mail", f"mailto://127.0.0.1:{port}?from=drctl@taskflow.example&to=ops@taskflow.example"),
+            f"{{name: program, command: [{json.dumps(sys.executable)}, -c, {json.dumps(taker)}]}}",
+            "{name: log, file: messages.jsonl}",
+            "{name: restored-only, file: restored.jsonl, on: [service_restored]}",
+        )
+        found = run()
+    finally:
+        smtp.stop()
+    everything = dict.fromkeys(("hook", "mail", "program", "log"), ["delivered"] * 5) | {"restored-only": ["delivered"]}
+    assert fates(found) == everything
+    sent = [e.body for e in found if isinstance(e.body, NotificationSent)]
+    assert [body.moment for body in sent] == MOMENTS
+    assert [body.number for body in sent] == [1, 2, 3, 4, 5]
+    sums = {e.sequence: e.sha256 for e in found}
+    for lines in (Path("inventories/messages.jsonl"), Path("taken.jsonl")):
+        rows = [json.loads(line) for line in lines.read_text().splitlines()]
+        assert [row["moment"] for row in rows] == MOMENTS
+        assert [sums[row["events"]] for row in rows] == [row["head"] for row in rows]
+        assert all(f"head {row['events']} {row['head']}" in row["text"] for row in rows)
+    assert [json.loads(x)["moment"] for x in Path("inventories/restored.jsonl").read_text().splitlines()] == [
+        MOMENTS[3]
+    ]
+    assert [row["title"] for row in receiver.got] == [f"tidy of acacia: {m.replace('_', ' ')}" for m in MOMENTS]
+    assert [row["message"] for row in receiver.got] == [body.text for body in sent]
+    assert [row["type"] for row in receiver.got] == ["info", "warning", "info", "success", "info"]
+    assert len(mailbox.mails) == 5
+    first = message_from_bytes(mailbox.mails[0], policy=policy.default)
+    assert first["Subject"] == "tidy of acacia: started"
+    assert first.get_content_type() == "text/plain"
+    assert "(Acacia <script>)\nstarted by" in first.get_content().replace("\r\n", "\n")
+
+    # The run's end is what decides whether it is over, and not what was written after it.
+    assert isinstance(next(e.body for e in reversed(found) if e.body.type.startswith("run_")), RunEnded)
+    assert not isinstance(found[-1].body, RunEnded)
+    capsys.readouterr()
+    assert execute(["status"]) == 0
+    assert execute(["resume"]) == 2
+    said = capsys.readouterr()
+    assert "is over" in said.err or "no run is open" in said.err
+    assert execute(["report", "--format", "md"]) == 0
+    page = capsys.readouterr().out
+    assert "## Notifications" in page
+    assert "approval\\_given to hook: delivered" in page or "approval_given to hook: delivered" in page
+    # And the file is what verify is given.
+    assert execute(["evidence", "-o", "pack"]) == 0
+    Path("nobody").write_text("")
+    capsys.readouterr()
+    words = ["evidence", "verify", "pack", "--allowed-signers", "nobody", "--heads", "inventories/messages.jsonl"]
+    assert execute([*words, "--json"]) == 9
+    told = json.loads(capsys.readouterr().out)
+    assert [c["name"] for c in told["checks"] if c["result"] == "broken"] == ["signature"]
+    assert next(c["text"] for c in told["checks"] if c["name"] == "published heads") == "the chain has all 5 of them"
+    assert told["ongoing"] is False
+
+
+def dead_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def test_the_dead_the_deaf_and_the_broken_neither_delay_nor_fail_the_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last step waits until the first failures are written down, so that some are known before the end."""
+    monkeypatch.setattr(notify, "CLOSING_LIMIT_S", 1.0)
+    monkeypatch.setattr(notify, "ATTEMPTS", 2)
+    quick = ("dead", "nonsense", "fails", "nowhere", "unset")
+    count = "select count(distinct json_extract(body, '$.notifier')) from events where type = 'notification_settled' "
+    count += f"and json_extract(body, '$.notifier') in {quick}"
+    wait = (
+        "import sqlite3, time\n"
+        f'while sqlite3.connect("{folder}/state/journal.db").execute("{count}").fetchone()[0] < 5: time.sleep(0.05)'
+    )
+    step = f"  - {{id: wait, timeout: 120s, local: {json.dumps(shlex.join([sys.executable, '-c', wait]))}}}\n"
+    Path("runbooks/tidy.yml").write_text(RUNBOOK + step)
+    with socket.socket() as deaf:  # takes the connection, and never says a word
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(64)
+        fifo = Path("inventories/fifo")
+        os.mkfifo(fifo)  # to open it for writing waits for a reader that never comes
+        hangs = shlex.split(f"{sys.executable} -c 'import time; time.sleep(600)'")
+        declare(
+            by_url("dead", f"json://drctl:{SECRET}@127.0.0.1:{dead_port()}/{SECRET}"),
+            by_url("deaf", f"json://127.0.0.1:{deaf.getsockname()[1]}/?rto=600", ", timeout: 60s"),
+            by_url("nonsense", "no-such-service://somewhere"),
+            f"{{name: hangs, timeout: 1s, command: {json.dumps(hangs)}}}",
+            "{name: fails, command: [sh, -c, exit 7]}",
+            "{name: nowhere, file: no/such/place.jsonl}",
+            "{name: fifo, file: fifo}",
+            '{name: unset, url: {secret: "env:DRCTL_NO_SUCH_URL"}}',
+        )
+        found = run()
+    ended = next(e for e in found if isinstance(e.body, RunEnded))
+    early = [e.body.notifier for e in found if isinstance(e.body, NotificationSettled) and e.sequence < ended.sequence]
+    assert set(quick) <= set(early)
+    assert not {"deaf", "fifo"} & set(early)
+    told = fates(found)
+    assert {name: len(of) for name, of in told.items()} == dict.fromkeys([*quick, "deaf", "hangs", "fifo"], 5)
+    assert [told[name][0] for name in quick] == ["failed"] * 5
+    assert [told[name][0] for name in ("deaf", "hangs", "fifo")] == ["sent"] * 3
+    assert not [name for name in told if "delivered" in told[name]]
+    assert any("Connection refused" in text for text in details(found, "dead")), details(found, "dead")
+    assert "sh ended with exit code 7" in details(found, "fails")
+    assert any("No such file or directory" in text for text in details(found, "nowhere"))
+    assert "apprise does not know such a URL" in details(found, "nonsense")
+    assert any("env:DRCTL_NO_SUCH_URL is not set" in text for text in details(found, "unset"))
+    assert SECRET not in " ".join(map(str, found))
+    capsys.readouterr()
+    assert execute(["report"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "dead was not told of started, as far as is known (failed)" in said
+    assert "started to deaf: SENT" in said
+
+
+def test_what_is_refused_at_first_is_tried_again(receiver: Receiver) -> None:
+    receiver.refused = 2
+    declare(by_url("hook", receiver.url, ", on: [ended]"))
+    found = run()
+    last = found[-1].body
+    assert isinstance(last, NotificationSettled)
+    assert (last.fate, last.attempts, len(receiver.got)) == ("delivered", 3, 1)
