@@ -8,10 +8,10 @@ an idempotent step again, then by a person (law 3).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
-from drctl.engine import deadline
+from drctl.engine import deadline, rounds
 from drctl.engine.decisions import Ask, Attempt, Decision, End, Finish, Later, Skip
 from drctl.engine.state import NOT_SENT, RunState, Target, TargetState, targets_of, tolerated
 from drctl.engine.values import fill, number_of
@@ -145,8 +145,9 @@ _BEFORE_THE_FALLBACK = (Section.PRECONDITIONS, Section.STEPS)
 
 def _section(state: RunState, section: Section, now: datetime, *, go_on_after_failure: bool) -> tuple[Decision, ...]:
     """The decisions of the first stage that is not over; (_BUSY,) while it only waits for what is in flight."""
+    rounds_entered = rounds.entered(state, now)
     for stage in state.the_plan.stages:
-        if stage.section is not section or not any(_concerns(state, s) for s in stage.steps):
+        if stage.section is not section or not any(_concerns(state, s, rounds_entered) for s in stage.steps):
             continue
         if all(state.step_outcome(s) is not None for s in stage.steps):
             broken = [s for s in stage.steps if failed(state, s)]
@@ -157,8 +158,10 @@ def _section(state: RunState, section: Section, now: datetime, *, go_on_after_fa
     return ()
 
 
-def _concerns(state: RunState, step: Step) -> bool:
-    """An undo concerns only a step that was begun and not merely left out."""
+def _concerns(state: RunState, step: Step, rounds_entered: Collection[Round]) -> bool:
+    """An undo concerns only a step that was begun and not merely left out; a call's next attempt only a failed one."""
+    if rounds.is_spare(step, rounds_entered):
+        return False
     if step.undoes is None:
         return True
     undone = state.the_plan.step(step.undoes)
@@ -272,18 +275,9 @@ def _left_out(state: RunState, step: Step, target: Target) -> Skip | None:
 
 
 def _out_of_round(state: RunState, step: Step, mine: Round) -> str:
-    """Why a call's attempt is not made, or not gone on with; empty when it is.
-
-    The attempts stand one after the other, so those before this one are over.
-    """
+    """Why a call's attempt is not gone on with; empty when it is."""
     broken = state.ended_round(step)
-    if broken is not None:
-        return f"attempt {mine.number} of {mine.of} ended when {broken.id} failed"
-    for number in range(1, mine.number):
-        first = next(s for s in state.the_plan.steps() if s.round == Round(of=mine.of, number=number))
-        if state.ended_round(first) is None:
-            return f"attempt {number} of {mine.of} has succeeded"
-    return ""
+    return f"attempt {mine.number} of {mine.of} ended when {broken.id} failed" if broken is not None else ""
 
 
 def _manual(state: RunState, step: Step, action: Manual) -> PersonAsked:

@@ -179,7 +179,7 @@ def _whole(plan: Plan, stages: Sequence[Stage], history: History, estimates: Map
     own = [took for took in same if took.service == _whose(plan)]
     if own:
         return _of_runs(own, "")
-    steps = [step for stage in stages for step in stage.steps if usually_runs(step)]
+    steps = [step for stage in stages for step in stage.steps if not step.is_repeat]
     parts = [estimates[step.id] for step in steps]
     measured = [part for part in parts if part.runs]
     if same and not measured and not any(_ESTIMATED in part.basis for part in parts):
@@ -200,12 +200,7 @@ def _whole(plan: Plan, stages: Sequence[Stage], history: History, estimates: Map
 
 
 def _sum(stages: Iterable[Stage], of: Callable[[Step], float]) -> float:
-    return sum(max((of(step) for step in stage.steps if usually_runs(step)), default=0.0) for stage in stages)
-
-
-def usually_runs(step: Step) -> bool:
-    """Not a later attempt of a call: the first one usually succeeds."""
-    return step.round is None or step.round.number == 1
+    return sum(max((of(step) for step in stage.steps if not step.is_repeat), default=0.0) for stage in stages)
 
 
 def _estimate(plan: Plan, step: Step, history: History) -> Estimate:

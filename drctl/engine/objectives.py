@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from drctl.engine import rounds
 from drctl.engine.state import RunState, targets_of
 from drctl.model.events import Outcome
-from drctl.model.plan import Mark, Section, Stage, Step
+from drctl.model.plan import Mark, Section, Stage
 from drctl.plan.preparation import begins_the_outage
 
 
@@ -101,7 +102,7 @@ def usual_time_left_s(state: RunState, now: datetime, *, until: Mark | None = No
     left_out = {Section.STEPS if state.fallen_back else Section.FALLBACK}
     left_out |= {Section.ALWAYS} if until is not None else set()
     left_out |= set() if state.rolling_back else {Section.ROLLBACK}
-    usual_s = _usual_s(state)
+    usual_s = _usual_s(state, now)
     for stage in state.the_plan.stages:
         if stage.section in left_out:
             continue
@@ -111,21 +112,14 @@ def usual_time_left_s(state: RunState, now: datetime, *, until: Mark | None = No
     return total_s
 
 
-def _usual_s(state: RunState) -> dict[str, float]:
+def _usual_s(state: RunState, now: datetime) -> dict[str, float]:
     """What each step usually takes, as far as that is known."""
     said = {step.id: step.expected_s for step in state.the_plan.steps() if step.expected_s is not None}
     made = state.forecast.steps if state.forecast is not None else ()
     said |= {known.step: known.estimate.usual_s for known in made}
-    return {step.id: said[step.id] for step in state.the_plan.steps() if step.id in said and _to_come(state, step)}
-
-
-def _to_come(state: RunState, step: Step) -> bool:
-    """A later attempt of a call only comes when the one before it was given up."""
-    mine = step.round
-    if mine is None or mine.number == 1:
-        return True
-    before = replace(mine, number=mine.number - 1)
-    return any(s.round == before and state.ended_round(s) is not None for s in state.the_plan.steps())
+    there = rounds.entered(state, now)  # a later attempt of a call only comes when the one before it was given up
+    coming = (step for step in state.the_plan.steps() if not rounds.is_spare(step, there))
+    return {step.id: said[step.id] for step in coming if step.id in said}
 
 
 def _stage_left_s(state: RunState, stage: Stage, now: datetime, usual_s: Mapping[str, float]) -> float:
@@ -156,8 +150,10 @@ def entered(state: RunState, section: Section) -> bool:
 
 
 def steps_done(state: RunState) -> tuple[int, int]:
-    """How many steps are over, and how many there are; a fallback and undos count when they are entered."""
-    steps = [s for stage in state.the_plan.stages if entered(state, stage.section) for s in stage.steps]
+    """How many steps are over, and how many there are; a fallback, undos and attempts count when they are entered."""
+    there = rounds.begun(state)
+    placed = [(stage.section, s) for stage in state.the_plan.stages for s in stage.steps]
+    steps = [s for section, s in placed if entered(state, section) and not rounds.is_spare(s, there)]
     return sum(1 for s in steps if state.step_outcome(s) is not None), len(steps)
 
 

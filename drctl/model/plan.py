@@ -229,10 +229,14 @@ class Capture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """Which of a call's attempts a step belongs to: ``number`` counts from 1, and ``of`` is the calling step's id."""
+    """Which of a call's attempts a step belongs to: ``number`` counts from 1, and ``of`` is the calling step's id.
+
+    ``within_s`` after the first attempt began no new one begins but the last; None is no such limit.
+    """
 
     of: str
     number: int
+    within_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,6 +280,11 @@ class Step:
     round: Round | None = None  # in a call that is tried several times
     carries: Carries | None = None  # the service's data goes through this step
     digest: str = ""
+
+    @property
+    def is_repeat(self) -> bool:
+        """Whether it belongs to a later attempt of a call: the first one usually succeeds."""
+        return self.round is not None and self.round.number > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

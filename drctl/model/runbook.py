@@ -86,6 +86,8 @@ class RetryText(Written):
     """By how much each pause is longer than the one before."""
     max_delay: Duration = 30.0
     """How long a pause may become."""
+    within: Duration | None = None
+    """Beside a call: no new attempt but the last one begins later than this after the first."""
 
 
 def _mark(value: Any) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from drctl.model.plan import Action, Approval, Manual, Mark, Plan, Section, Shell, Stage, Step, Verify, Wait
+from drctl.model.plan import Action, Approval, Manual, Mark, Plan, Round, Section, Shell, Stage, Step, Verify, Wait
 from drctl.model.runbook import Runbook
 from drctl.model.units import format_duration
 from drctl.plan.pieces import retry_of
@@ -88,7 +88,7 @@ def worst_s(step: Step) -> float:
 
 def usual_s(step: Step) -> float:
     """What the step says that it usually takes; nothing when it does not say, or is a later attempt of a call."""
-    return 0.0 if step.round is not None and step.round.number > 1 else step.expected_s or 0.0
+    return 0.0 if step.is_repeat else step.expected_s or 0.0
 
 
 def bound_problems(plan: Plan, runbook: Document[Runbook], *, severity: Severity = Severity.ERROR) -> list[Diagnostic]:
@@ -197,11 +197,21 @@ def _up_to_the_mark(counted: Sequence[Stage]) -> tuple[Stage, ...]:
 
 
 def _sum(stages: Iterable[Stage]) -> Span:
-    counted = list(stages)
-    return Span(
-        usual_s=sum(max(usual_s(step) for step in stage.steps) for stage in counted),
-        worst_s=sum(max(worst_s(step) for step in stage.steps) for stage in counted),
-    )
+    usual, worst = 0.0, 0.0
+    rounds: dict[Round, float] = {}
+    for stage in stages:
+        longest_s = max(worst_s(step) for step in stage.steps)
+        usual += max(usual_s(step) for step in stage.steps)
+        its = stage.steps[0].round
+        if its is None:
+            worst += longest_s
+        else:
+            rounds[its] = rounds.get(its, 0.0) + longest_s
+    for call in {one.of: one for one in rounds}.values():
+        spans = [seconds for one, seconds in rounds.items() if one.of == call.of]
+        # An attempt may begin just before the time for new ones is over, and then there is the last one.
+        worst += sum(spans) if call.within_s is None else min(sum(spans), call.within_s + 2 * max(spans))
+    return Span(usual_s=usual, worst_s=worst)
 
 
 def _costliest(stages: Iterable[Stage], measure: Callable[[Step], float]) -> str:

@@ -175,7 +175,7 @@ class _Linker:
         if document is None or section is Section.PRECONDITIONS:
             return  # the linter has told it
         own = ((frame, (*path, "when"), step.when),) if step.when else ()
-        rounds = step.retry.attempts if step.retry is not None else 1
+        rounds, within_s = (step.retry.attempts, step.retry.within) if step.retry is not None else (1, None)
         goes_on = step.on_failure == OnFailure.CONTINUE.value
         for number in range(1, rounds + 1):
             last = number == rounds and not goes_on
@@ -190,7 +190,7 @@ class _Linker:
                 conditions=(*frame.conditions, *own),
                 modes=(*frame.modes, *((tuple(step.modes),) if step.modes else ())),
                 on_failure=_runbook_failure(document.value, otherwise),
-                round=Round(of=called_as, number=number) if rounds > 1 or goes_on else frame.round,
+                round=Round(of=called_as, number=number, within_s=within_s) if rounds > 1 or goes_on else frame.round,
             )
             self.straight(callee, section, section)
             self.always(callee)

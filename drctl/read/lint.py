@@ -171,6 +171,8 @@ def _promises(placed: Placed, places: Places) -> Iterator[Diagnostic]:
         yield places.problem(
             (*path, "expected"), f"is longer than the timeout{default}: the step would be ended before", key=True
         )
+    if step.retry is not None and step.retry.within is not None and step.runbook is None:
+        yield places.problem((*path, "retry", "within"), "has a meaning beside runbook only", key=True)
     if step.retry is not None and step.retry.max_delay < step.retry.delay:
         yield places.problem((*path, "retry"), "max_delay is shorter than delay", key=True)
 

@@ -15,7 +15,7 @@ from drctl.read.suggest import did_you_mean, listed
 from drctl.read.template import mentions
 from drctl.read.walk import Path, placed_steps
 
-MAX_ROUNDS = 5
+MAX_ROUNDS = 30  # a week of copies at each of a few places; every attempt is in the plan
 MAX_CALLS = 5  # a chain that is longer is not understood at three in the morning
 
 # What a step that calls a runbook may say beside it; all else is said by the steps there.
@@ -78,7 +78,7 @@ def _rounds(document: Document[Runbook], step: StepText, path: Path) -> Iterator
     """Each attempt is steps of its own in the plan, so there are few of them, and nothing is waited for between."""
     if step.retry is None:
         return
-    for word in sorted(step.retry.model_fields_set - {"attempts"}):
+    for word in sorted(step.retry.model_fields_set - {"attempts", "within"}):
         message = "has no meaning beside runbook: its attempts follow each other at once"
         yield document.places.problem((*path, "retry", word), message, key=True)
     if step.retry.attempts > MAX_ROUNDS:

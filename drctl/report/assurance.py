@@ -55,11 +55,11 @@ _WORST_FIRST = (Outcome.IN_DOUBT, Outcome.FAILED)
 
 
 def assurance(state: RunState, rows: Sequence[StepRow]) -> Assurance:
-    """All of it, from the plan's steps and their rows, which stand in the same order."""
-    steps = state.the_plan.steps()
+    """All of it, from the rows of the plan's steps."""
+    plan = state.the_plan
     return Assurance(
-        backups=tuple(_copy(state, row, step, rows) for row, step in zip(rows, steps, strict=True) if _picks(row)),
-        residency=_residency(state.the_plan, rows),
+        backups=tuple(_copy(state, row, plan.step(row.id), rows) for row in rows if _picks(row)),
+        residency=_residency(plan, rows),
         drill_safety=_drill_safety(state, rows) if state.mode is Mode.DRILL else None,
         reconstitution=_reconstitution(state, rows),
         coverage=_coverage(state, rows),
@@ -79,7 +79,7 @@ def _copy(state: RunState, row: StepRow, step: Step, rows: Sequence[StepRow]) ->
     plan = state.the_plan
     needed = [
         other
-        for other, its in zip(rows, plan.steps(), strict=True)
+        for other, its in ((other, plan.step(other.id)) for other in rows)
         if its is step or (step.round and its.round == step.round and its.on_failure is not OnFailure.CONTINUE)
     ]
     consistent_at = _known(parse_instant, said.get("copy_consistent_at"))
@@ -127,7 +127,8 @@ def _country(plan: Plan, said: Mapping[str, str]) -> str:
 
 def _touched(plan: Plan, rows: Sequence[StepRow]) -> tuple[TouchedHost, ...]:
     found: dict[str, TouchedHost] = {}
-    for row, step in zip(rows, plan.steps(), strict=True):
+    for row in rows:
+        step = plan.step(row.id)
         for host in row.hosts:
             if not host.host or not host.attempts:
                 continue
@@ -140,11 +141,7 @@ def _touched(plan: Plan, rows: Sequence[StepRow]) -> tuple[TouchedHost, ...]:
 def _residency(plan: Plan, rows: Sequence[StepRow]) -> ResidencyRow:
     hosts = _touched(plan, rows)
     country = plan.residency.country if plan.residency else ""
-    carried = [
-        row.id
-        for row, step in zip(rows, plan.steps(), strict=True)
-        if step.carries and any(host.attempts for host in row.hosts)
-    ]
+    carried = [row.id for row in rows if plan.step(row.id).carries and any(host.attempts for host in row.hosts)]
     return ResidencyRow(
         country=country,
         hosts=hosts,

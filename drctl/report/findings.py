@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from drctl.engine import deadline as deadlines
+from drctl.engine import rounds
 from drctl.engine.objectives import Verdict
 from drctl.engine.state import RunState, Target, targets_of, tolerated
 from drctl.model import events as ev
@@ -215,6 +216,9 @@ def limits(state: RunState, *, rto: Objective, rpo: Objective) -> tuple[str, ...
     # A way that was not taken is no gap, and naming its steps would hide one.
     ways = ((Section.FALLBACK, state.fallen_back), (Section.ROLLBACK, state.rolling_back))
     left_aside = {s.id for section, taken in ways if not taken for s in state.the_plan.steps(section)}
+    there = rounds.begun(state)
+    spare = [s for s in steps if rounds.is_spare(s, there) and s.id not in left_aside]
+    left_aside |= {s.id for s in spare}
     untouched = [s.id for s in steps if s.id not in begun and s.id not in left_aside]
     if untouched and state.ended is not None:
         said.append(f"not begun: {', '.join(untouched)}")
@@ -222,6 +226,8 @@ def limits(state: RunState, *, rto: Objective, rpo: Objective) -> tuple[str, ...
         count = len(state.the_plan.steps(section))
         if count and not taken and state.ended is not None:
             said.append(f"the {section.value} was not entered, so this run shows nothing of its {count} steps")
+    if state.ended is not None:
+        said += [f"{call} had {count} more attempts, not made" for call, count in rounds.spare(spare, there).items()]
     for name, objective in (("RTO", rto), ("RPO", rpo)):
         if objective.verdict is Verdict.NOT_MEASURED:
             said.append(f"the {name} was not measured: {objective.basis or 'there is no target'}")

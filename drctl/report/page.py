@@ -24,10 +24,12 @@ from drctl.model.plan import (
     Step,
     Tcp,
     Transfer,
+    Variable,
     Verify,
     Wait,
 )
 from drctl.model.units import format_duration
+from drctl.plan.attempts import first_attempts, further_attempts
 from drctl.plan.bounds import PEOPLE, bounds
 from drctl.plan.codec import plan_digest
 from drctl.read.template import fill
@@ -67,17 +69,18 @@ class _Known:
     captured: Mapping[str, str]
 
 
-def _lines(plan: Plan) -> Iterator[str]:
+def _lines(whole: Plan) -> Iterator[str]:
+    plan, further = first_attempts(whole), further_attempts(whole)
     captured: dict[str, list[str]] = {}
     for step in plan.steps():
         for capture in step.captures:
             captured.setdefault(capture.name, []).append(step.id)
     known = _Known(
         plan=plan,
-        numbers={step.id: number for number, step in enumerate(plan.steps(), start=1)},
+        numbers={step.id: number for number, step in enumerate(whole.steps(), start=1)},
         captured={name: " or ".join(steps) for name, steps in captured.items()},
     )
-    yield from _head(plan)
+    yield from _head(whole, plan.inputs)
     yield from _clock(plan)
     yield from _values(plan)
     for section in Section:
@@ -92,9 +95,11 @@ def _lines(plan: Plan) -> Iterator[str]:
                 yield from (f"**Side by side, or in any order:** {beside}", "")
             for step in stage.steps:
                 yield from _step(step, section, known)
+                if step.id in further:
+                    yield from (f"*{markdown(further[step.id])}*", "")
 
 
-def _head(plan: Plan) -> Iterator[str]:
+def _head(plan: Plan, inputs: Sequence[Variable]) -> Iterator[str]:
     found = bounds(plan)
     yield from (f"# {markdown(plan.title)}", "")
     sla = "under the SLA" if plan.sla else "outside the SLA"
@@ -108,7 +113,7 @@ def _head(plan: Plan) -> Iterator[str]:
     for name, source in (*sources, ("inventory", plan.inventory_source)):
         yield f"- {name} {code(source.path)}, sha256 {code(source.sha256[:16])}"
     yield f"- plan {code(plan_digest(plan)[:16])}, drctl {code(plan.drctl_version)}"
-    yield from (f"- input {code(variable.name)}: {markdown(variable.text or '')}" for variable in plan.inputs)
+    yield from (f"- input {code(variable.name)}: {markdown(variable.text or '')}" for variable in inputs)
     yield ""
     yield "**Follow this page by hand only when drctl cannot run.** While a run of drctl goes on, nobody else types."
     yield from ("", f"Incident {_BLANK}   Date {_BLANK}   Led by {_BLANK}   Typed by {_BLANK}", "")

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from drctl.engine import rounds
 from drctl.engine.perform import mentions
 from drctl.engine.state import RunState, Target, TargetState, targets_of
 from drctl.engine.values import fill
@@ -20,7 +21,8 @@ SLOWER_BY = 1.1  # a tenth over the usual time is nothing to report
 
 
 def step_rows(state: RunState, events: Sequence[Event]) -> tuple[StepRow, ...]:
-    """The plan's steps in order, those that were never begun included."""
+    """The plan's steps in order, those that were never begun included, but for attempts of a call that none needed."""
+    there = rounds.begun(state)
     seen = _Seen(
         attempts=_attempts(events), captured=_captured(events), waited_s=_waited(events), withheld=_withheld(state)
     )
@@ -43,6 +45,7 @@ def step_rows(state: RunState, events: Sequence[Event]) -> tuple[StepRow, ...]:
         for number, (stage, step) in enumerate(
             ((stage, step) for stage in state.the_plan.stages for step in stage.steps), start=1
         )
+        if not rounds.is_spare(step, there)
     )
 
 

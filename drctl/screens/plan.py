@@ -30,6 +30,7 @@ from drctl.model.plan import (
 )
 from drctl.model.promises import DeadlineRule
 from drctl.model.units import format_duration
+from drctl.plan.attempts import first_attempts, further_attempts
 from drctl.plan.bounds import PEOPLE, Bounds, Span, bounds, worst_s
 from drctl.plan.codec import plan_digest, to_json
 from drctl.read.template import fill
@@ -90,25 +91,28 @@ def print_plan(
 def _lines(plan: Plan, expected: ForecastMade | None, exposure: str) -> Iterator[Line]:
     found = bounds(plan)
     spans = dict(found.sections)
-    yield from _header(plan, found, exposure)
-    number = 0
+    numbers = {step.id: number for number, step in enumerate(plan.steps(), start=1)}
+    shown, further = first_attempts(plan), further_attempts(plan)
+    yield from _header(plan, shown, exposure)
     for section in Section:
         if section not in spans:
             continue
         yield "", _PLAIN
         yield f"{_TITLES.get(section, section.value.upper())}  ({_span(spans[section])})", _HEAD
-        for stage in plan.stages:
+        for stage in shown.stages:
             if stage.section is not section:
                 continue
             if len(stage.steps) > 1:
                 yield "", _PLAIN
                 yield f"  side by side: {', '.join(step.id for step in stage.steps)}", _DIM
             for step in stage.steps:
-                number += 1
                 yield "", _PLAIN
-                yield from _step(number, step, section)
+                yield from _step(numbers[step.id], step, section)
+                if step.id in further:
+                    yield "", _PLAIN
+                    yield f"  {further[step.id]}", _DIM
     yield "", _PLAIN
-    yield from _totals(plan, found)
+    yield from _totals(plan, shown, found)
     if expected is not None:
         yield from _expected(plan, expected)
 
@@ -137,7 +141,7 @@ _TITLES = {
 }
 
 
-def _header(plan: Plan, found: Bounds, exposure: str) -> Iterator[Line]:
+def _header(plan: Plan, shown: Plan, exposure: str) -> Iterator[Line]:
     yield one_line(plan.title), _HEAD
     sla = "under the SLA" if plan.sla else "outside the SLA"
     yield _fact("service", f"{plan.service} ({one_line(plan.service_title)}), {sla}"), _PLAIN
@@ -149,10 +153,11 @@ def _header(plan: Plan, found: Bounds, exposure: str) -> Iterator[Line]:
     sources = [("runbook", plan.runbook_source), *(("calls", source) for source in plan.called_sources)]
     for name, source in (*sources, ("inventory", plan.inventory_source)):
         yield _fact(name, f"{one_line(source.path)}  sha256 {source.sha256[:16]}"), _PLAIN
-    for variable in plan.inputs:
+    for variable in shown.inputs:
         yield _fact("input", _variable(variable)), _PLAIN
-    if found.people:
-        yield _fact("people", f"may be asked by {', '.join(found.people)}"), _PLAIN
+    people = bounds(shown).people
+    if people:
+        yield _fact("people", f"may be asked by {', '.join(people)}"), _PLAIN
     yield _fact("digest", plan_digest(plan)), _PLAIN
 
 
@@ -307,17 +312,18 @@ _ON_FAILURE = {
 }
 
 
-def _totals(plan: Plan, found: Bounds) -> Iterator[Line]:
+def _totals(plan: Plan, shown: Plan, found: Bounds) -> Iterator[Line]:
     yield f"{len(plan.steps())} steps  ({_span(found.total)})", _HEAD
     if plan.objectives.rto_s is not None:
         span = _span(found.until_restored)
         yield f"until the service is restored: {span}; RTO {format_duration(plan.objectives.rto_s)}", _PLAIN
         if found.by_fallback is not None:
             yield f"until the fallback has restored it: {_span(found.by_fallback)}", _PLAIN
-    if found.undeclared:
-        yield f"usual time not said by: {', '.join(found.undeclared)}", _DIM
-    if found.people:
-        yield f"without the time in which a person decides: {', '.join(found.people)}", _DIM
+    named = bounds(shown)
+    if named.undeclared:
+        yield f"usual time not said by: {', '.join(named.undeclared)}", _DIM
+    if named.people:
+        yield f"without the time in which a person decides: {', '.join(named.people)}", _DIM
 
 
 def _endpoint(endpoint: Endpoint, step: Step) -> str:

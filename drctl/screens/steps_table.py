@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from drctl.engine import rounds
 from drctl.engine.decide import name_of
 from drctl.engine.objectives import entered, steps_done
 from drctl.engine.state import RunState, Target, TargetState, targets_of, tolerated
 from drctl.model.events import Act, Outcome
-from drctl.model.plan import Approval, Manual, Section, Step
+from drctl.model.plan import Approval, Manual, Round, Section, Step
 from drctl.model.units import format_duration
 from drctl.report.harmless import one_line
 from drctl.screens.base import over_expected, spent_s
@@ -106,14 +108,15 @@ def rows(state: RunState, now: datetime, *, width: int) -> Rows:
     layout = _Layout.of(width, state)
     lines: list[Text] = []
     current = 0
-    aside: Section | None = None
+    there = rounds.begun(state)
+    aside: str | None = None
     placed = [(stage.section, step) for stage in state.the_plan.stages for step in stage.steps]
     for number, (section, step) in enumerate(placed, start=1):
-        if not entered(state, section):
-            if section is not aside:
-                count = len(state.the_plan.steps(section))
-                lines.append(Text(f"      {section.value}: {_steps(count)} needed", style="dim"))
-            aside = section
+        left_aside = _left_aside(state, section, step, there)
+        if left_aside:
+            if left_aside != aside:
+                lines.append(Text(f"      {left_aside}", style="dim"))
+            aside = left_aside
             continue
         look = _look_of_step(state, step)
         if look is not _PENDING:
@@ -126,6 +129,15 @@ def rows(state: RunState, now: datetime, *, width: int) -> Rows:
                 lines.append(Text(f"        and {len(hosts) - SOME_HOSTS} more hosts", style="dim"))
     done, total = steps_done(state)
     return Rows(lines=lines, current=current, title=f"{done} of {total} steps")
+
+
+def _left_aside(state: RunState, section: Section, step: Step, there: Collection[Round]) -> str:
+    """The way, or the attempts of a call, that the run has not entered and the step is of; empty when it has."""
+    if not entered(state, section):
+        return f"{section.value}: {_steps(len(state.the_plan.steps(section)))} needed"
+    if step.round is None or step.round in there:
+        return ""
+    return f"{step.round.of}: more attempts, for when they are needed"
 
 
 def _wants_hosts(step: Step, look: _Look) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drctl.engine.ports import Answer, Ending
+from drctl.engine.ports import Answer, CommandResult, Ending
 from drctl.engine.state import Target
 from drctl.errors import DrctlError, ExitCode
 from drctl.model.events import (
@@ -19,11 +19,14 @@ from drctl.model.plan import (
     Section,
     Stage,
 )
+from drctl.report.summary import summarise
 from drctl.report.verdict import exit_code, truths
+from drctl.screens.steps_table import rows
 from tests.support.world import (
     ABORT,
     CONTINUE,
     Bench,
+    FakeClock,
     FakeHosts,
     Killed,
     Scripted,
@@ -40,15 +43,28 @@ def outcome(state: object, step_id: str, host: str = "standby") -> Outcome | Non
     return state.target(Target(step_id, host)).outcome  # type: ignore[attr-defined]
 
 
-def rounds(breaks: dict[str, object]) -> tuple[Bench, list[str]]:
-    """A call that may be tried three times: each attempt picks a copy and reads it, then the run goes on."""
-    ids = [(n, name) for n in (1, 2, 3) for name in ("pick", "read")]
+TIME_OF_THREE = 25.0  # each attempt that fails takes 10 s, so that the fourth would begin after it
+
+
+def rounds(breaks: dict[str, object], *, attempts: int = 3, within_s: float | None = None) -> tuple[Bench, list[str]]:
+    """A call that may be tried several times: each attempt picks a copy and reads it, then the run goes on."""
+    ids = [(n, name) for n in range(1, attempts + 1) for name in ("pick", "read")]
     words = [
-        step(f"copy/{n}/{name}", round=Round(of="copy", number=n), on_failure=OnFailure.NEXT if n < 3 else ABORT)
+        step(
+            f"copy/{n}/{name}",
+            round=Round(of="copy", number=n, within_s=within_s),
+            on_failure=OnFailure.NEXT if n < attempts else ABORT,
+        )
         for n, name in ids
     ]
-    hosts = FakeHosts(scripts={k: lambda _, c=v: exits(c) for k, v in breaks.items()})  # type: ignore[misc]
-    return Bench(plan(*words, step("open")), hosts=hosts), [s.id for s in words]
+    clock = FakeClock()
+
+    def fails(code: int) -> CommandResult:
+        clock.sleep(10)
+        return exits(code)
+
+    hosts = FakeHosts(scripts={k: lambda _, c=v: fails(c) for k, v in breaks.items()})  # type: ignore[misc]
+    return Bench(plan(*words, step("open")), hosts=hosts, clock=clock), [s.id for s in words]
 
 
 def test_a_call_is_tried_again_as_a_whole_and_the_attempts_after_the_good_one_are_left_out() -> None:
@@ -58,9 +74,16 @@ def test_a_call_is_tried_again_as_a_whole_and_the_attempts_after_the_good_one_ar
     assert dict(bench.hosts.effects) == {"copy/1/pick": 1, "copy/2/pick": 1, "copy/2/read": 1, "open": 1}
     whys = [state.target(Target(i, "standby")).why for i in ids]
     assert whys == [
-        "", "attempt 1 of copy ended when copy/1/pick failed", "", "",
-        "attempt 2 of copy has succeeded", "attempt 2 of copy has succeeded",
+        "", "attempt 1 of copy ended when copy/1/pick failed", "", "", "", "",
     ]  # fmt: skip
+    assert not any(target.step.startswith("copy/3/") for target in state.targets), "it was not needed"
+    # What was not needed takes one row of the screen, none of the report, and a line of what the run does not show.
+    summary = summarise(bench.events)
+    assert [row.id for row in summary.steps] == [*ids[:4], "open"]
+    assert "copy had 1 more attempts, not made" in summary.limits
+    shown = [line.plain for line in rows(state, bench.events[-1].at, width=120).lines]
+    assert [line for line in shown if "copy: more attempts, for when they are needed" in line] == [shown[4]]
+    assert len(shown) == 6
 
 
 def test_the_last_attempt_of_a_call_fails_as_any_step_does() -> None:
@@ -71,11 +94,22 @@ def test_the_last_attempt_of_a_call_fails_as_any_step_does() -> None:
     assert not bench.hosts.effects["open"]
 
 
-def test_attempts_of_a_call_survive_a_death_after_any_event() -> None:
-    whole, _ = rounds({"copy/1/pick": 1, "copy/2/read": 1})
+def test_when_the_time_for_attempts_is_over_there_is_the_last_one_and_it_fails_as_any_step_does() -> None:
+    bench, _ = rounds({f"copy/{n}/read": 1 for n in range(1, 6)}, attempts=5, within_s=TIME_OF_THREE)
+    state = bench.run()
+    assert [n for n in range(1, 6) if bench.hosts.effects[f"copy/{n}/pick"]] == [1, 2, 3, 5]
+    assert (state.ended, state.ended_why) == (Ended.FAILED, "copy/5/read")
+    good, _ = rounds({f"copy/{n}/read": 1 for n in range(1, 5)}, attempts=5, within_s=TIME_OF_THREE)
+    assert good.run().ended is Ended.DONE
+    assert good.hosts.effects["copy/5/read"] == good.hosts.effects["open"] == 1
+
+
+@pytest.mark.parametrize("within_s", [None, TIME_OF_THREE])
+def test_attempts_of_a_call_survive_a_death_after_any_event(within_s: float | None) -> None:
+    whole, _ = rounds({"copy/1/pick": 1, "copy/2/read": 1}, within_s=within_s)
     assert whole.run().ended is Ended.DONE
     for dies in range(1, len(whole.events)):
-        bench, _ = rounds({"copy/1/pick": 1, "copy/2/read": 1})
+        bench, _ = rounds({"copy/1/pick": 1, "copy/2/read": 1}, within_s=within_s)
         with pytest.raises(Killed):
             bench.run(die_after=dies)
         assert bench.resume().ended is Ended.DONE

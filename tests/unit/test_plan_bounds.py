@@ -45,6 +45,20 @@ def test_a_step(step: str, usual: float, worst: float, tmp_path: Path) -> None:
     assert worst_s(plan.step("a")) == worst
 
 
+def test_attempts_of_a_call_cost_the_time_for_new_ones_and_twice_the_longest(tmp_path: Path) -> None:
+    (tmp_path / "copy.yml").write_text(
+        "runbook: copy\ntitle: Copy\ninputs:\n  service: {type: service, required: true}\n"
+        "steps:\n  - {id: a, local: echo, timeout: 10s, expected: 2s}\n  - {id: b, local: echo, timeout: 20s}\n"
+    )
+    for retry, most_s in (
+        ("{attempts: 5}", 150),
+        ("{attempts: 5, within: 1m}", 60 + 2 * 30),
+        ("{attempts: 3, within: 1m}", 90),
+    ):
+        plan, _ = made(tmp_path, f"steps:\n  - {{id: call, runbook: copy, retry: {retry}}}")
+        assert bounds(plan).total == Span(usual_s=2, worst_s=most_s), retry
+
+
 SECTIONS = """
 preconditions:
   - {id: p, hosts: primary, run: echo, timeout: 5s, expected: 1s}
