@@ -38,10 +38,11 @@ class Choice:
 
 
 def choose(seen: Iterable[Seen], copies: Iterable[Copy], wish: Wish) -> Choice:
-    """Proven copies first, then unproven ones, the one that loses least first in each; bad ones never.
+    """The one that loses least first; of those that lose the same the proven ones, the newest first; bad ones never.
 
-    A copy that is bad for nothing but a gap in the WAL after its consistency point is tried last, when the loss is
-    accepted. Of two that are alike the location that the inventory names first wins.
+    What is unproven costs an attempt at the most, as a restore reads every file and follows the WAL; an older copy
+    costs data. One that is bad for nothing but a gap in the WAL after its consistency point is tried last, when the
+    loss is accepted. Of two that are alike the location that the inventory names first wins.
     """
     places = list(seen)
     rejected = [Rejected(name=s.location.name, why=s.silent) for s in places if s.silent]
@@ -53,12 +54,15 @@ def choose(seen: Iterable[Seen], copies: Iterable[Copy], wish: Wish) -> Choice:
             rejected.append(Rejected(name=copy.name, why=why))
         else:
             wanted.append(copy)
-    wanted.sort(key=lambda c: (_class(c), -c.backup.consistent_at.timestamp(), rank.get(c.location.name, 0)))
-    return Choice(order=tuple(wanted), rejected=tuple(rejected))
 
+    def turn(copy: Copy) -> tuple[bool, float, bool, float, int]:
+        reaches = min(copy.point, wish.to) if wish.to is not None else copy.point
+        since = copy.backup.consistent_at
+        proven = copy.trust is Trust.PROVEN
+        bad = copy.trust is Trust.BAD
+        return bad, -reaches.timestamp(), not proven, -since.timestamp(), rank.get(copy.location.name, 0)
 
-def _class(copy: Copy) -> int:
-    return {Trust.PROVEN: 0, Trust.UNPROVEN: 1, Trust.BAD: 2}[copy.trust]
+    return Choice(order=tuple(sorted(wanted, key=turn)), rejected=tuple(rejected))
 
 
 def _against(copy: Copy, wish: Wish) -> str:

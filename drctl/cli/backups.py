@@ -122,7 +122,8 @@ def pick(
 ) -> int:
     """The copy to restore from, the order in which others would be tried, and why the rest would not. Read-only.
 
-    Proven copies come first, the newest first; a bad one is never chosen. Exit code 7 when there is none.
+    The one that loses least comes first, and of those that lose the same a proven one; a bad one is never chosen. Exit
+    code 7 when there is none.
 
     Examples:
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from drctl.engine import rounds
 from drctl.engine.state import RunState, targets_of
 from drctl.model.events import Outcome
-from drctl.model.plan import Mark, Section, Stage
+from drctl.model.plan import Mark, Section, Stage, Step
 from drctl.plan.preparation import begins_the_outage
 
 

@@ -163,13 +163,24 @@ def names(choice: Choice) -> list[str]:
     return [copy.name for copy in choice.order]
 
 
-def test_the_newest_proven_copy_comes_first_then_what_is_unproven() -> None:
+def test_the_copy_that_loses_least_comes_first_and_of_those_that_lose_the_same_the_proven_ones() -> None:
     here, there = seen(), seen(location=DURBAN)
     choice = picked((here, {}), (there, verified("flip", there)))
     assert names(choice) == [
-        f"teraco-dbn/{MIDDLE}", f"teraco-dbn/{OLDEST}", f"cloudprox/{NEWEST}", f"cloudprox/{MIDDLE}",
+        f"cloudprox/{NEWEST}", f"teraco-dbn/{MIDDLE}", f"cloudprox/{MIDDLE}", f"teraco-dbn/{OLDEST}",
         f"cloudprox/{OLDEST}",
     ]  # fmt: skip
+    # With WAL that was archived after it an older copy loses no more than a newer one, and proof decides.
+    commit = {"000000010000000000000016": datetime(2026, 11, 24, 8, 59, 30, tzinfo=UTC)}
+    here, there = replace(here, last_commits=commit), replace(there, last_commits=commit)
+    whole = [f"{place}/{label}" for label in (NEWEST, MIDDLE, OLDEST) for place in ("cloudprox", "teraco-dbn")]
+    assert names(picked((here, {}), (there, {}))) == whole
+    proven = [f"teraco-dbn/{MIDDLE}", f"teraco-dbn/{OLDEST}"]
+    choice = picked((here, {}), (there, verified("flip", there)))
+    assert names(choice) == [*proven, f"cloudprox/{NEWEST}", f"cloudprox/{MIDDLE}", f"cloudprox/{OLDEST}"]
+    # A replica that was brought up to date before the last commits loses more, proven or not.
+    there = replace(there, last_commits={})
+    assert names(picked((here, {}), (there, verified("clean", there))))[:3] == [w for w in whole if "cloudprox" in w]
     assert [(r.name, r.why) for r in choice.rejected] == [
         (f"teraco-dbn/{NEWEST}", "bad: verify: 1 with a wrong checksum")
     ]

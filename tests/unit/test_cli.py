@@ -90,6 +90,11 @@ def test_nothing_begins_before_all_options_are_understood(
     assert not state.exists() or not _runs(state)
 
 
+def test_all_runbooks_are_without_an_error_for_all_services_of_the_example(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = typed(capsys, "validate", "--inventory", EXAMPLE)
+    assert code == 0, text
+
+
 def _runs(path: Path) -> tuple[str, ...]:
     journal = JournalFile(path)
     try:
