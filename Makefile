@@ -19,7 +19,8 @@ check: setup
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 	@.venv/bin/python -m pytest -q tests/house
 
-bench: setup ; @.venv/bin/python -m tests.bench
+# Some sections only: make bench ONLY="steps failover".
+bench: setup ; @.venv/bin/python -m tests.bench $(if $(ONLY),--only $(ONLY))
 
 docs: setup ; @.venv/bin/python -m tests.house.command_page
 

@@ -79,6 +79,19 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def busy(over_s: float = 2.0) -> float:
+    """The share of the processors that is in use while we do nothing: what others do on the machine."""
+
+    def ticks() -> tuple[int, int]:
+        user, nice, system, idle, wait, *rest = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:])
+        return user + nice + system + sum(rest[:3]), idle + wait
+
+    before = ticks()
+    time.sleep(over_s)
+    worked, rested = (now - then for now, then in zip(ticks(), before, strict=True))
+    return worked / max(1, worked + rested)
+
+
 def machine() -> str:
     """What the figures were taken on; no names and no places."""
     model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)

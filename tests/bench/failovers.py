@@ -1,0 +1,189 @@
+"""A whole failover through drctl beside the same commands in a bare script, in the lab, waiting for machines left out.
+
+Both sides leave out the same, by one rule that reads the plan (``waits_for_machines``) and one that reads the times
+(``waited_s``). That both have done the same commands on the same hosts is asserted, and not believed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from pathlib import Path
+
+from drctl.lab import Lab, missing_prerequisites
+from drctl.lab.topology import Settings
+from drctl.model.events import Act
+from drctl.model.plan import Plan, Shell, Step
+from drctl.plan.build import build_plan
+from drctl.read.documents import read_inventory, read_runbook
+from tests.bench.bare import Done, bare_script, read_log
+from tests.bench.measure import ROOT, Section, by_turns, medians, ratio
+
+PRIMARY = "xneelo-jnb"
+SERVICE = "taskflow-demo"
+ROUNDS = 3
+BACKUP = "protect/full-backup"
+
+
+@dataclass(frozen=True, slots=True)
+class _Failover:
+    """How long it took from the first word to the end of the process, and what was done."""
+
+    seconds: float
+    done: tuple[Done, ...]
+
+
+def failover(place: Path) -> Section:
+    """The whole, and the part of it in which no machine is waited for."""
+    section = Section("A whole failover")
+    missing = missing_prerequisites(place)
+    if missing:
+        section.say("Not measured: the lab cannot run here: " + "; ".join(item.what for item in missing))
+        return section
+    names = {
+        "DRCTL_LAB": os.environ.get("DRCTL_BENCH_LAB", "bench"),
+        "DRCTL_LAB_NET": os.environ.get("DRCTL_BENCH_LAB_NET", "10.79"),
+    }
+    lab = Lab(Settings.from_environment(names))
+    found: dict[str, list[_Failover]] = {_BARE: [], _DRCTL: []}
+    ways: dict[str, Callable[[], float]] = {}
+    plans: list[Plan] = []
+
+    def way(name: str, run: Callable[[Path, Plan], _Failover]) -> None:
+        def once() -> float:
+            room = place / f"{len(plans)}"
+            room.mkdir()
+            plans.append(_disaster(lab, room / "lab.yml"))
+            found[name].append(run(room, plans[-1]))
+            return found[name][-1].seconds
+
+        ways[name] = once
+
+    way(_BARE, _by_script)
+    way(_DRCTL, _by_drctl)
+    try:
+        by_turns(ways, rounds=ROUNDS)
+    finally:
+        lab.down()
+    plan = plans[0]
+    _same_commands(found)
+    rows = []
+    for title, left_out in _READINGS.items():
+        seconds = medians({n: [f.seconds - left_out(plan, f.done) for f in fs] for n, fs in found.items()})
+        rows.append((title, *(f"{seconds[n]:.2f} s" for n in (_BARE, _DRCTL)), ratio(seconds[_DRCTL], seconds[_BARE])))
+    section.table((f"median of {ROUNDS} failovers each, taking turns", _BARE, _DRCTL, "of the script"), rows)
+    number = len({(done.step, done.host, done.act) for done in found[_DRCTL][0].done})
+    section.say(_HOW.format(number=number))
+    return section
+
+
+_BARE, _DRCTL = "bare script", "`drctl failover`"
+_HOW = (
+    "The script is made of the plan, with the blocks that `drctl show failover` prints for people: the same {number} "
+    "commands on the same hosts (which is asserted of each round), side by side where the runbook says so, over "
+    "ControlMaster, with the same retries and delays. It keeps no journal, claims no service and starts no durable "
+    "job. Left out as waiting for machines, on both sides by the same rule: the commands that switch or resize a "
+    "machine, those that wait for a silent host's timeout (`pg_isready`) and for the promotion (`pg_ctl -w`), and of "
+    "everything that is polled all but the last try. Starting drctl, reading and planning, connecting, and what it "
+    "says at the end are in its time."
+)
+
+
+def waits_for_machines(step: Step) -> bool:
+    """Whether what the step's command does is to wait for a machine, and not to work."""
+    action = step.action
+    return isinstance(action, Shell) and (
+        action.local or any(word in action.script for word in ("pg_isready", "promote"))
+    )
+
+
+def waited_s(plan: Plan, done: Iterable[Done], also: tuple[str, ...] = ()) -> float:
+    """How much of the time was waiting: the union of its spans, as steps run side by side."""
+    spans = []
+    by_command = sorted(done, key=lambda d: (d.step, d.host, d.act, d.began))
+    for (step_id, _, act), tries in groupby(by_command, key=lambda d: (d.step, d.host, d.act)):
+        first, *_ = all_tries = list(tries)
+        last = all_tries[-1]
+        step = plan.step(step_id)
+        if act is Act.RUN and (waits_for_machines(step) or step_id in also):
+            spans.append((first.began, last.ended))
+            continue
+        spans.append((first.began, last.began))
+        if act is Act.VERIFY and step.verify and len(all_tries) == 1:
+            # drctl's verification is one act, however often it looks; the script's tries are acts of their own.
+            naps = (last.ended - last.began) // step.verify.every_s
+            spans.append((last.began, last.began + naps * step.verify.every_s))
+    total, until = 0.0, 0.0
+    for began, ended in sorted(spans):
+        total += max(0.0, ended - max(began, until))
+        until = max(until, ended)
+    return total
+
+
+_READINGS: dict[str, Callable[[Plan, Iterable[Done]], float]] = {
+    "all of it": lambda _plan, _done: 0.0,
+    "waiting for machines left out": waited_s,
+    "and the new full backup too": lambda plan, done: waited_s(plan, done, (BACKUP,)),
+}
+
+
+def _disaster(lab: Lab, inventory: Path) -> Plan:
+    """A new lab whose primary has just lost its power."""
+    lab.down()
+    lab.up(inventory)
+    lab.wait_backup()
+    lab.load(seconds=1, rate=20)
+    lab.power_off(PRIMARY)
+    runbook, _ = read_runbook(ROOT / "runbooks" / "failover.yml")
+    documents, _ = read_inventory(inventory)
+    assert runbook is not None
+    assert documents is not None
+    return build_plan(runbook, documents, service=SERVICE, version="0")
+
+
+def _by_script(room: Path, plan: Plan) -> _Failover:
+    script, log = room / "failover.sh", room / "log"
+    script.write_text(bare_script(plan))
+    control = room / "c"
+    control.mkdir()
+    began = time.perf_counter()
+    done = subprocess.run(
+        ["bash", str(script)], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, cwd=ROOT,
+        env={**os.environ, "control": str(control), "log": str(log)},
+    )  # fmt: skip
+    took_s = time.perf_counter() - began
+    assert done.returncode == 0, done.stdout + done.stderr + log.read_text()
+    return _Failover(took_s, tuple(read_log(log)))
+
+
+def _by_drctl(room: Path, _plan: Plan) -> _Failover:
+    words = [sys.executable, "-m", "drctl", "--state-dir", str(room / "state"), "failover", SERVICE]
+    words += ["-i", str(room / "lab.yml"), "--yes", "--no-input", "--json"]
+    began = time.perf_counter()
+    run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    took_s = time.perf_counter() - began
+    assert run.returncode == 0, run.stdout + run.stderr
+    started: dict[tuple[str, str, str], float] = {}
+    done = []
+    for line in run.stdout.splitlines():
+        event = json.loads(line)
+        body, at = event["body"], datetime.fromisoformat(event["at"]).timestamp()
+        if body["type"] == "attempt_started":
+            started[body["step"], body["host"], body["act"]] = at
+        elif body["type"] == "attempt_finished":
+            key = body["step"], body["host"], body["act"]
+            done.append(Done(key[0], key[1], Act(key[2]), started[key], at))
+    return _Failover(took_s, tuple(done))
+
+
+def _same_commands(found: dict[str, list[_Failover]]) -> None:
+    """Each round of each side has done the same on the same hosts."""
+    commands = [{(d.step, d.host, d.act) for d in each.done} for runs in found.values() for each in runs]
+    assert all(each == commands[0] for each in commands), [sorted(each ^ commands[0]) for each in commands]
