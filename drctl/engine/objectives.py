@@ -149,11 +149,16 @@ def entered(state: RunState, section: Section) -> bool:
     return bool({Section.FALLBACK: state.fallen_back, Section.ROLLBACK: state.rolling_back}.get(section, True))
 
 
-def steps_done(state: RunState) -> tuple[int, int]:
-    """How many steps are over, and how many there are; a fallback, undos and attempts count when they are entered."""
+def entered_steps(state: RunState) -> tuple[Step, ...]:
+    """The steps of the sections and of the attempts that the run goes through."""
     there = rounds.begun(state)
     placed = [(stage.section, s) for stage in state.the_plan.stages for s in stage.steps]
-    steps = [s for section, s in placed if entered(state, section) and not rounds.is_spare(s, there)]
+    return tuple(s for section, s in placed if entered(state, section) and not rounds.is_spare(s, there))
+
+
+def steps_done(state: RunState) -> tuple[int, int]:
+    """How many steps are over, and how many there are; a fallback, undos and attempts count when they are entered."""
+    steps = entered_steps(state)
     return sum(1 for s in steps if state.step_outcome(s) is not None), len(steps)
 
 

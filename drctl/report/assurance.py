@@ -28,7 +28,8 @@ from drctl.report.facts import StepRow
 
 LAGS = ("lag_before", "lag_during", "lag_after")
 PRODUCTION_CHECKS = (
-    "lag-before", "archive-before", "lag-during", "production-untouched", "archive-untouched", "lag-after",
+    "lag-before", "archive-before", "last-write",
+    "lag-during", "production-untouched", "archive-untouched", "lag-after",
 )  # fmt: skip
 DESTRUCTION = ("destroy", "residue")
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from drctl.engine import deadline as deadlines
 from drctl.engine import rounds
-from drctl.engine.objectives import Verdict
+from drctl.engine.objectives import Verdict, entered_steps
 from drctl.engine.state import RunState, Target, targets_of, tolerated
 from drctl.model import events as ev
 from drctl.model.events import Ended, Event, Outcome, Question, Reason
@@ -48,8 +48,8 @@ def decisions(events: Sequence[Event], state: RunState) -> tuple[Decision, ...]:
 
 
 def proofs(state: RunState) -> tuple[Proof, ...]:
-    """Each fact that a step of the plan proves or requires."""
-    steps = state.the_plan.steps()
+    """Each fact that a step proves or requires, of the sections that the run goes through."""
+    steps = entered_steps(state)
     facts = dict.fromkeys(f for s in steps for f in (s.proves, s.requires) if f)
     found = []
     for fact in facts:

@@ -179,7 +179,7 @@ def truths(state: RunState) -> tuple[str, ...]:
         said.append("the service is restored")
     elif any(s.mark is Mark.SERVICE_RESTORED for s in plan.steps()):
         said.append("the service is not restored")
-    for fact in dict.fromkeys(s.proves for s in plan.steps() if s.proves):
+    for fact in dict.fromkeys(s.proves for s in objectives.entered_steps(state) if s.proves):
         vouched = next((o for o in state.overrides if o.fact == fact), None)
         if vouched:
             said.append(f"{fact}: not proved, {vouched.who or 'nobody'} vouched for it")

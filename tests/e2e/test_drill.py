@@ -39,6 +39,8 @@ def untouched(lab: Lab, report: dict, backups: list[str]) -> None:
         if host["host"] and host["runs"]
     }
     assert changed <= set(DRILL_HOSTS), "no production host got a changing step"
+    assert {"operator", "xneelo-jnb", "azure-san", "cloudprox"} == set(report["drill_safety"]["production"])
+    assert report["drill_safety"]["production_changed"] == []
     for name in DRILL_DATABASES:
         assert lab.host(name).execute(["find", PGDATA, "-mindepth", "1"], check=False).stdout == ""
         assert "postgres" not in lab.host(name).execute(["ps", "-eo", "comm="]).stdout.split()
@@ -98,6 +100,7 @@ def test_a_failover_of_a_cloned_pair_is_exercised_from_the_loss_of_its_primary(
     steps = {step["id"]: step for step in report["steps"]}
     in_order = ("pair/rebuild/streaming", "writes", "loss", "failover/promote", "failover/door/service-answers")
     assert [steps[step]["outcome"] for step in in_order] == ["succeeded"] * len(in_order)
+    assert [step["id"] for step in report["steps"] if step["outcome"] == "failed"] == []
     assert steps["ground/residue"]["outcome"] == "succeeded"
     # The clock: not one point of it is from the preparation, which promoted a database and opened a door as well.
     clock = {row["mark"]: row for row in report["clock"]}
@@ -108,6 +111,7 @@ def test_a_failover_of_a_cloned_pair_is_exercised_from_the_loss_of_its_primary(
     # The proof that the old primary is dead is of this outage, and not of the restore that made it a primary.
     proofs = {proof["fact"]: proof["proved_by"] for proof in report["proofs"]}
     assert proofs["primary_fenced"] == ["failover/fence/by-power"]
+    assert "standby_fenced" not in proofs, "the restore that it would have fallen back on needs it"
     untouched(lab, report, backups)
     assert lab.host(DRILL_EDGE).execute(["find", "/home", "-name", "acknowledged.tsv"]).stdout == ""
     failover = item(operator, "failover")

@@ -21,6 +21,7 @@ from drctl.report.card import RunCard, StepCard, card_of
 from drctl.report.programme import Exercised, Item, Policy, programme
 from drctl.screens.units import units
 from tests.support import sample_runs
+from tests.support.operator import ROOT
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 DAY = 86_400.0
@@ -219,6 +220,19 @@ def test_drill_targets_serve_nobody_else(folder: Path, capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert 'there is no service "nobody"' in out
     assert "nobody was promised anything" in out
+
+
+def test_a_stand_in_writes_its_log_on_a_host_of_its_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The shipped drills and the example: with the service's own monitor they would write into production's log."""
+    shutil.copytree(ROOT / "runbooks", "runbooks", dirs_exist_ok=True)
+    text = (ROOT / "inventories" / "taskflow.example.yml").read_text()
+    for monitor, code in (("drill-edge", ExitCode.DONE), ("monitor", ExitCode.NO_GO)):
+        Path("example.yml").write_text(text.replace("monitor: drill-edge", f"monitor: {monitor}"))
+        for runbook in ("failover", "restore"):
+            words = ["drill", runbook, "acacia", "-i", "example.yml", "--dry-run"]
+            assert execute(words) == code
+            said = capsys.readouterr().err
+            assert ("ground/begin-log runs on monitor" in said) == (code == ExitCode.NO_GO), said
 
 
 def test_due_is_for_a_scheduler_and_the_plan_for_a_calendar(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,12 +12,13 @@ from drctl.engine.objectives import Verdict
 from drctl.errors import ExitCode
 from drctl.model import events as ev
 from drctl.model.events import Ended, Outcome
-from drctl.model.plan import Mark, Mode
+from drctl.model.plan import Mark, Mode, OnFailure, Section, Stage
 from drctl.model.units import local_time
 from drctl.report import markdown, text, verdict, words
 from drctl.report.summary import summarise
 from drctl.screens.tables import status_text
 from tests.support import sample_runs as samples
+from tests.support.world import Bench, exits, plan_of_stages, step
 
 
 @pytest.mark.parametrize(
@@ -145,6 +146,18 @@ def test_where_the_time_went() -> None:
     assert spent.people_s == pytest.approx(74 + 20)
     # The second attempt at a witness with the pause before it, and the question what became of the promotion.
     assert spent.retries_s == pytest.approx(4.2 + 10.0)
+
+
+def test_what_a_way_that_was_not_taken_would_have_proved_is_no_proof() -> None:
+    other = Stage(section=Section.FALLBACK, steps=(step("stop", proves="standby_fenced"),))
+    for code, facts in ((0, ["primary_fenced"]), (1, ["primary_fenced", "standby_fenced"])):
+        fence = step("fence", proves="primary_fenced", on_failure=OnFailure.FALLBACK)
+        bench = Bench(plan_of_stages(Stage(section=Section.STEPS, steps=(fence,)), other))
+        bench.hosts.scripts["fence"] = lambda _, code=code: exits(code)
+        bench.run()
+        found = summarise(bench.events)
+        assert [proof.fact for proof in found.proofs] == facts
+        assert any("standby_fenced" in truth for truth in found.truths) == bool(code)
 
 
 def test_people_and_proofs() -> None:
