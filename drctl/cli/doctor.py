@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import typer
 from drctl.cli.begin import Inventory
 from drctl.cli.settings import Settings
 from drctl.errors import DrctlError, ExitCode
+from drctl.report.harmless import one_line
 
 if TYPE_CHECKING:
     from drctl.adapters.commands import Commands
@@ -28,7 +30,9 @@ DISK_LIMIT_PERCENT = 90
 # One line for each thing; what is printed is data, and is parsed as such.
 _PROBE = r"""
 printf 'time %s\n' "$(date -u +%s.%N)"
-printf 'disk %s\n' "$(df -P / | awk 'NR == 2 { sub("%", "", $5); print $5 }')"
+printf 'disk %s\n' "$(df -P / "$HOME" | awk '
+    NR > 1 { sub("%", "", $5); if ($5 + 0 > full) full = $5 }
+    END { print full }')"
 if sudo -n true 2>/dev/null; then echo 'sudo yes'; else echo 'sudo no'; fi
 for tool in sh awk mkdir mv sync setsid; do command -v "$tool" >/dev/null || printf 'missing %s\n' "$tool"; done
 """
@@ -67,10 +71,11 @@ def doctor(
     if json:
         typer.echo(jsonlib.dumps([asdict(f) for f in findings], indent=2))
     else:
+        wide = max(len(finding.subject) for finding in findings)
         for finding in findings:
-            typer.echo(f"{'ok' if finding.good else 'NOT OK':7} {finding.subject:22} {finding.what}")
+            typer.echo(f"{'ok' if finding.good else 'NOT OK':7} {finding.subject:{wide}} {one_line(finding.what)}")
             if finding.hint and not finding.good:
-                typer.echo(f"{'':7} {'':22} next: {finding.hint}")
+                typer.echo(f"{'':7} {'':{wide}} next: {finding.hint}")
     return ExitCode.DONE if all(f.good for f in findings) else ExitCode.STEP_FAILED
 
 
@@ -81,6 +86,11 @@ def _this_machine(settings: Settings) -> Iterator[Finding]:
     try:
         settings.journal().close()
         yield Finding("journal", True, str(settings.state_dir / "journal.db"))
+        used = shutil.disk_usage(settings.state_dir)
+        full = round(100 * used.used / max(1, used.used + used.free))
+        yield Finding(
+            "journal's disk", full < DISK_LIMIT_PERCENT, f"{full} % full", f"free some space for {settings.state_dir}"
+        )
     except DrctlError as error:
         yield Finding("journal", False, error.message, error.hint)
     yield Finding("lab (optional)", True, _lab_here(settings))
@@ -169,6 +179,7 @@ def _off_until_a_drill(finding: Finding) -> Finding:
 def _host(commands: Commands, endpoint: Endpoint) -> Finding:
     from drctl.adapters.clock import SystemClock
     from drctl.engine.ports import Ending, ShellCommand
+    from drctl.report.by_hand import ssh_line
 
     kept: list[bytes] = []
     clock = SystemClock()
@@ -180,23 +191,31 @@ def _host(commands: Commands, endpoint: Endpoint) -> Finding:
     )
     middle = (before + clock.now().timestamp()) / 2
     if result.ending is not Ending.FINISHED:
-        return Finding(endpoint.host, False, f"{result.ending}: {result.detail}", f"ssh {endpoint.host} true")
+        return Finding(endpoint.host, False, f"{result.ending}: {result.detail}", f"{ssh_line(endpoint)} true")
     told = [line.split(" ", 1) for line in b"".join(kept).decode("utf-8", "replace").splitlines() if " " in line]
     facts = {name: value for name, value in told if name != "missing"}
     problems = [f"{value} is missing" for name, value in told if name == "missing"]
-    offset_s = _number(facts.get("time", "")) - middle
-    if abs(offset_s) > CLOCK_LIMIT_S:
-        problems.append(f"its clock is {offset_s:+.1f} s off")
-    if _number(facts.get("disk", "")) >= DISK_LIMIT_PERCENT:
-        problems.append(f"its disk is {facts['disk']} % full")
+    there_s, full = _number(facts.get("time", "")), _number(facts.get("disk", ""))
+    clock_says, disk_says = "?", "?"
+    if there_s is None:
+        problems.append("its clock cannot be read")
+    else:
+        clock_says = f"{there_s - middle:+.2f} s"
+        if abs(there_s - middle) > CLOCK_LIMIT_S:
+            problems.append(f"its clock is {there_s - middle:+.1f} s off")
+    if full is None:
+        problems.append("how full its disk is cannot be read")
+    else:
+        disk_says = f"{full:.0f} %"
+        if full >= DISK_LIMIT_PERCENT:
+            problems.append(f"its disk is {full:.0f} % full")
     if facts.get("sudo") != "yes":
         problems.append("sudo asks for a password")
-    what = f"reached; clock {offset_s:+.2f} s; disk {facts.get('disk', '?')} %; sudo {facts.get('sudo', '?')}"
-    return Finding(endpoint.host, not problems, "; ".join([what, *problems]), f"ssh {endpoint.host}")
+    what = f"reached; clock {clock_says}; disk {disk_says}; sudo {facts.get('sudo', '?')}"
+    return Finding(endpoint.host, not problems, "; ".join([what, *problems]), ssh_line(endpoint))
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
+def _number(text: str) -> float | None:
+    """The number that it begins with: not every ``date`` knows parts of a second."""
+    found = re.match(r"\d+(\.\d*)?", text)
+    return float(found.group()) if found else None

@@ -33,10 +33,40 @@ def test_it_is_sound_and_the_failover_fits_its_service(made: Path, capsys: pytes
     assert execute(["validate", "--service", "my-service"]) == ExitCode.DONE
     out, err = capsys.readouterr()
     assert "no problems" in err, out
-    for verb in ("plan", "show"):
-        for runbook in ("failover", "switchover", "failback"):
-            assert execute([verb, runbook, "my-service"]) == ExitCode.DONE
     assert "CHANGE" in (made / "inventories" / "sites.yml").read_text()
+
+
+INPUTS = {
+    "open-the-door": ["target=standby"],
+    "protect-again": ["target=standby"],
+    "restore-copy": ["target=standby"],
+    "rebuild-standby": ["source=standby", "target=primary"],
+}
+
+
+@pytest.mark.parametrize("runbook", RUNBOOKS)
+def test_each_runbook_fits_its_service(made: Path, runbook: str, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [word for name in INPUTS.get(runbook, []) for word in ("--input", name)]
+    for words in (["plan", runbook], ["show", runbook], ["run", runbook, "--dry-run"]):
+        assert execute([*words[:2], "my-service", *words[2:], *given]) == ExitCode.DONE, words
+        out, err = capsys.readouterr()
+        assert len(out.splitlines()) > 10
+        assert err == ""
+
+
+def test_its_locations_are_as_many_as_it_promises(made: Path) -> None:
+    """As TaskFlow promises it: daily at 02:00, seven days kept, in two regions and off line."""
+    from drctl.backups.places import locations, schedule_of
+    from drctl.read.documents import read_inventory
+
+    document, _ = read_inventory(made / "inventories" / "sites.yml")
+    assert document is not None
+    promised = schedule_of(document.value, "my-service")
+    assert promised is not None
+    assert (promised.at, promised.keep, promised.regions, promised.physical) == ("02:00", 7 * 86_400, 2, True)
+    found = locations(document.value, "my-service")
+    assert len({place.region for place in found if not place.offline}) == promised.regions
+    assert any(place.offline for place in found)
 
 
 def test_editors_find_the_schema_that_the_first_line_names(made: Path) -> None:
