@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drctl.cli.elsewhere import Run, Why, the_open_run
+from drctl.cli import completion
+from drctl.cli.elsewhere import OpenRun, Why, the_open_run
 from drctl.cli.settings import Settings, operator
 from drctl.errors import DrctlError, ExitCode, UsageError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _NOTHING = "this command changed nothing"
 
+Step = Annotated[str, typer.Argument(metavar="[STEP]", help="The approval step.", autocompletion=completion.approvals)]
 Key = Annotated[
     Path | None, typer.Option("--key", metavar="FILE", help="Your SSH key, or the public half of one in your agent.")
 ]
@@ -38,8 +40,8 @@ def register(app: typer.Typer) -> None:
 
 def approve(
     context: typer.Context,
-    step: Annotated[str, typer.Argument(metavar="[STEP]", help="The approval step.")] = "",
-    run: Run = "",
+    step: Step = "",
+    run: OpenRun = "",
     reason: Why = "",
     key: Key = None,
     ask: AskOnly = False,

@@ -5,10 +5,14 @@ A completion never fails and never writes: what cannot be read offers nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from drctl.adapters.journal import JournalFile
 
 
 def services(context: typer.Context, incomplete: str) -> list[str]:
@@ -35,6 +39,32 @@ def runbooks(incomplete: str) -> list[str]:
 
 def runs(context: typer.Context, incomplete: str) -> list[str]:
     """The newest runs of the journal, by their ids."""
+    return _beginning(incomplete, _of_journal(context, lambda journal: journal.run_ids()[:50]))
+
+
+def open_runs(context: typer.Context, incomplete: str) -> list[str]:
+    """The runs that are not over, the newest first."""
+    return _beginning(incomplete, _of_journal(context, lambda j: [head.run_id for head in j.heads() if head.is_open]))
+
+
+def approvals(context: typer.Context, incomplete: str) -> list[str]:
+    """The approval steps of the runs that are not over, as far as nobody has approved them."""
+    return _beginning(incomplete, _of_journal(context, lambda j: dict.fromkeys(_not_approved(j))))
+
+
+def _not_approved(journal: JournalFile) -> Iterator[str]:
+    from drctl.cli.open_runs import state_of
+    from drctl.engine.state import targets_of
+    from drctl.model.plan import Approval
+
+    for head in journal.heads():
+        if head.is_open:
+            state = state_of(journal, head.run_id)
+            asking = [step for step in state.the_plan.steps() if isinstance(step.action, Approval)]
+            yield from (s.id for s in asking if any(state.target(t).outcome is None for t in targets_of(s)))
+
+
+def _of_journal(context: typer.Context, read: Callable[[JournalFile], Iterable[str]]) -> list[str]:
     from drctl.adapters.journal import JournalFile
     from drctl.cli.settings import state_directory
 
@@ -45,7 +75,7 @@ def runs(context: typer.Context, incomplete: str) -> list[str]:
     try:
         journal = JournalFile(path)
         try:
-            return _beginning(incomplete, journal.run_ids()[:50])
+            return list(read(journal))
         finally:
             journal.close()
     except Exception:

@@ -23,6 +23,14 @@ Run = Annotated[
         metavar="[RUN]", help="The run's id, or its end; else the newest open one.", autocompletion=completion.runs
     ),
 ]
+OpenRun = Annotated[
+    str,
+    typer.Argument(
+        metavar="[RUN]",
+        help="The run's id, or its end; else the newest open one.",
+        autocompletion=completion.open_runs,
+    ),
+]
 Why = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it goes into the report.")]
 
 
@@ -54,7 +62,7 @@ def the_open_run(settings: Settings, journal: JournalFile, run: str) -> RunState
     return state
 
 
-def abort(context: typer.Context, run: Run = "", reason: Why = "") -> int:
+def abort(context: typer.Context, run: OpenRun = "", reason: Why = "") -> int:
     """Give a run up: end what runs on the hosts, do what must always be done, and say what is left half done.
 
     A run in another terminal hears of it within a second; one that is paused or dead is ended here.

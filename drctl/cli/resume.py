@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from drctl.cli import completion
 from drctl.cli.begin import Approve, BreakGlass, Json, NoInput, Override, Plain
+from drctl.cli.elsewhere import OpenRun
 from drctl.cli.settings import Settings
 from drctl.errors import UsageError
 
@@ -19,12 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def resume(
     context: typer.Context,
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="[RUN]", help="The run's id, or its end; else the newest open one.", autocompletion=completion.runs
-        ),
-    ] = "",
+    run: OpenRun = "",
     no_input: NoInput = False,
     json: Json = False,
     plain: Plain = False,

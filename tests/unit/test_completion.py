@@ -5,11 +5,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from drctl.adapters.journal import JournalFile
+from drctl.model.events import PersonAsked
+from tests.support import sample_runs
+from tests.support.journals import write_run
 
 ROOT = Path(__file__).parents[2]
 ASK = """
@@ -61,3 +65,19 @@ def test_what_cannot_be_read_offers_nothing_and_writes_nothing(folder: Path) -> 
     assert sorted(folder.rglob("*")) == before
     JournalFile(folder / "state" / "journal.db").close()
     assert offered(folder, "--state-dir", str(folder / "state"), "report", "") == []
+
+
+def test_runs_that_are_open_and_approvals_that_are_waited_for(folder: Path) -> None:
+    events = sample_runs.succeeded()
+    asked = next(n for n, e in enumerate(events) if isinstance(e.body, PersonAsked))
+    over = [replace(event, run_id="over") for event in events]
+    assert write_run(folder / "state", over) == "over"
+    waits = write_run(folder / "state", events[: asked + 1])
+    words = ("--state-dir", str(folder / "state"))
+    assert sorted(offered(folder, *words, "report", "")) == sorted(["over", waits])
+    for verb in ("abort", "resume"):
+        assert offered(folder, *words, verb, "") == [waits]
+    question = events[asked].body
+    assert isinstance(question, PersonAsked)
+    assert offered(folder, *words, "approve", "") == [question.step]
+    assert offered(folder, *words, "approve", question.step, "") == [waits]
