@@ -1,35 +1,90 @@
-"""Readings of many runs: the cards of all runs of a journal."""
+"""Readings of many runs, each from its card: what a listing says of it, and what is reckoned over all runs."""
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from drctl import __version__
+from drctl.errors import DrctlError
 
 if TYPE_CHECKING:
+    from drctl.adapters.cards import Cards
+    from drctl.adapters.journal import JournalFile
     from drctl.cli.settings import Settings
     from drctl.report.card import RunCard
+    from drctl.report.facts import Brief
 
 _WORTH_TELLING = 100
 
 
 def cards(settings: Settings) -> list[RunCard]:
-    """A card for each run, the newest first. What is not kept yet is made, with progress when it is much."""
+    """A card for each run, the newest first; a run whose chain is broken has none."""
+    with _reading(settings) as journal:
+        return _cards(settings, journal).of(journal, progress=_tell)
+
+
+def briefs(settings: Settings, newest: int) -> list[Brief]:
+    """So many of the newest runs as they stand, the newest first.
+
+    Raises:
+        JournalError: when the chain of one is broken.
+    """
+    from drctl.adapters.clock import SystemClock
+
+    with _reading(settings) as journal:
+        found = _briefs(settings, journal).of(journal, newest=newest, progress=_tell)
+    now = SystemClock().now()
+    return [brief.at(now) for brief in found]
+
+
+def keep(settings: Settings, journal: JournalFile, run_id: str) -> None:
+    """Keep the cards of a run that has just ended. What fails here is in nobody's way: they are made again."""
+    with suppress(Exception):
+        _cards(settings, journal).keep(journal, run_id)
+        _briefs(settings, journal).keep(journal, run_id)
+
+
+def _cards(settings: Settings, journal: JournalFile) -> Cards[RunCard]:
     from drctl.adapters.cards import Cards
     from drctl.report.card import RunCard, card_of
 
+    def make(run_id: str) -> RunCard | None:
+        try:
+            return card_of(tuple(journal.events(run_id)))
+        except DrctlError:
+            return None
+
+    return Cards(path=settings.cards_path, kind=RunCard, made_by=__version__, make=make, shared="steps")
+
+
+def _briefs(settings: Settings, journal: JournalFile) -> Cards[Brief]:
+    from drctl.adapters.cards import Cards
+    from drctl.cli.records import as_it_stands
+    from drctl.report.facts import Brief
+    from drctl.report.summary import in_brief
+
+    return Cards(
+        path=settings.cards_path,
+        kind=Brief,
+        made_by=__version__,
+        make=lambda run_id: as_it_stands(settings, journal, run_id, in_brief),
+        lasting=lambda brief: brief.over,
+    )
+
+
+@contextmanager
+def _reading(settings: Settings) -> Iterator[JournalFile]:
+    """The journal. Events hold no cycles: to look for some in thousands of them is in vain."""
     journal = settings.journal()
+    gc.disable()
     try:
-        kept = Cards(
-            settings.state_dir / "cards.db",
-            RunCard,
-            shared="steps",
-            made_by=__version__,
-            make=lambda run_id: card_of(tuple(journal.events(run_id))),
-        )
-        return kept.of(journal, progress=_tell)
+        yield journal
     finally:
+        gc.enable()
         journal.close()
 
 

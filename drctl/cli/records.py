@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -14,10 +14,11 @@ from drctl.cli.settings import Settings
 from drctl.errors import ExitCode
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from drctl.adapters.journal import JournalFile
-    from drctl.report.facts import Summary
+    from drctl.report.facts import Brief
+
+Told = TypeVar("Told", bound="Brief")
+_RECENT = 200  # runs in which every service that matters has its last one
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -28,30 +29,17 @@ def register(app: typer.Typer) -> None:
     app.command("runs")(runs)
 
 
-def _summaries(settings: Settings, limit: int) -> list[Summary]:
+def as_it_stands(settings: Settings, journal: JournalFile, run_id: str, read: Callable[..., Told]) -> Told:
+    """The run as ``read`` tells it now; one that has not ended is looked for among the living."""
     from drctl.adapters.clock import SystemClock
-
-    journal = settings.journal()
-    gc.disable()  # events hold no cycles: to look for some in thousands of them is in vain
-    try:
-        now = SystemClock().now()
-        ids = journal.run_ids()[:limit]
-        return [summary_of(settings, journal, run_id, now) for run_id in ids]
-    finally:
-        gc.enable()
-        journal.close()
-
-
-def summary_of(settings: Settings, journal: JournalFile, run_id: str, now: datetime) -> Summary:
-    """The run as it stands; one that has not ended is looked for among the living."""
     from drctl.adapters.lock import conducts
-    from drctl.report.summary import summarise
 
-    found = summarise(tuple(journal.events(run_id)), now=now)
+    now = SystemClock().now()
+    found = read(tuple(journal.events(run_id)), now=now)
     if found.ongoing:
         alive = conducts(settings.locks, service=found.service, run_id=run_id)
         # Read again: it may have ended since, and then nobody has to conduct it.
-        found = summarise(tuple(journal.events(run_id)), now=now, conducted=alive)
+        found = read(tuple(journal.events(run_id)), now=now, conducted=alive)
     return found
 
 
@@ -74,9 +62,10 @@ def status(
 
     Example: drctl status taskflow-demo
     """
+    from drctl.cli.many import briefs
     from drctl.screens.tables import status_json, status_text
 
-    found = [s for s in _summaries(context.obj, 200) if service in ("", s.service)]
+    found = [s for s in briefs(context.obj, _RECENT) if service in ("", s.service)]
     settings: Settings = context.obj
     exposures = {s.service: settings.exposure_line(s.service) for s in found}
     if json:
@@ -95,8 +84,9 @@ def runs(
 
     Example: drctl runs --limit 5
     """
+    from drctl.cli.many import briefs
     from drctl.screens.tables import runs_json, runs_text
 
-    found = _summaries(context.obj, limit)
+    found = briefs(context.obj, limit)
     typer.echo(runs_json(found) if json else runs_text(found, width=terminal_width()), nl=False)
     return ExitCode.DONE

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drctl.cli import completion
-from drctl.cli.records import summary_of, terminal_width
+from drctl.cli.records import as_it_stands, terminal_width
 from drctl.cli.settings import Settings
 from drctl.errors import DrctlError, ExitCode, UsageError
 
@@ -58,8 +58,8 @@ def report(
 
       drctl report --format svg > last-screen.svg
     """
-    from drctl.adapters.clock import SystemClock
     from drctl.report.corrective import with_findings
+    from drctl.report.summary import summarise
 
     if form is Format.PDF and not output and sys.stdout.isatty():
         raise UsageError("a PDF is nothing for a terminal", hint="drctl report --format pdf -o report.pdf")
@@ -72,7 +72,7 @@ def report(
 
             written: str | bytes = export_svg(tuple(journal.events(run_id)), 120) + "\n"
         else:
-            summary = with_findings(summary_of(settings, journal, run_id, SystemClock().now()), settings.ledger())
+            summary = with_findings(as_it_stands(settings, journal, run_id, summarise), settings.ledger())
             written = _written(summary, form, details=details)
     finally:
         journal.close()

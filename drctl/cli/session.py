@@ -24,6 +24,7 @@ from drctl.adapters.secrets import SecretResolver
 from drctl.adapters.ssh.ways import SshRoutes
 from drctl.adapters.transfer import HostFiles
 from drctl.cli.holds import released
+from drctl.cli.many import keep
 from drctl.cli.messengers import add_notifications, close_notifications, say_unpublished
 from drctl.cli.requests import DecidedElsewhere, Requests
 from drctl.cli.settings import Settings, controller, operator, pairs
@@ -197,6 +198,7 @@ def _conduct(
         stack.enter_context(_lock(settings, plan, run_id, clock.now()))
         journal = settings.journal()
         stack.callback(journal.close)
+        stack.callback(keep, settings, journal, run_id)
         # A step that asks drctl itself finds the state that this one has.
         environment = clean_environment(os.environ) | {"DRCTL_STATE_DIR": str(settings.state_dir)}
         hold = Hold(service=plan.service, run_id=run_id, who=operator(), ours=partial(_is_ours, journal, plan.service))

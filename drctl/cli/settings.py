@@ -30,6 +30,10 @@ class Settings:
         return self.state_dir / "journal.db"
 
     @property
+    def cards_path(self) -> Path:
+        return self.state_dir / "cards.db"
+
+    @property
     def locks(self) -> Path:
         return self.state_dir / "locks"
 

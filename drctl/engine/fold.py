@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import cast
 
 from drctl.engine.state import BrokenGlass, ClockPoint, Override, RunState, SignedApproval, Target, TargetState
 from drctl.model import events as ev
@@ -23,14 +24,23 @@ from drctl.model.units import parse_instant
 def fold_all(events: Iterable[ev.Event]) -> RunState:
     """The state after all these events."""
     state = RunState()
+    event = None
     for event in events:
-        state = fold(state, event)
-    return state
+        state = _folded(state, event)
+    return replace(state, run_id=event.run_id, last_at=event.at) if event is not None else state
 
 
 def fold(state: RunState, event: ev.Event) -> RunState:
     """The state after one more event. Pure; it raises nothing on any sequence that drctl writes."""
-    state = replace(state, run_id=event.run_id, last_at=event.at)
+    own = replace(state, targets=dict(state.targets), run_id=event.run_id, last_at=event.at)
+    return _folded(own, event)
+
+
+def _folded(state: RunState, event: ev.Event) -> RunState:
+    """The state after one more event, made of one that nobody else has: its targets are changed in place.
+
+    A copy of the targets for each event would make a long run take the square of its time.
+    """
     match event.body:
         case ev.RunStarted() as body:
             return replace(
@@ -85,7 +95,8 @@ def fold(state: RunState, event: ev.Event) -> RunState:
 
 
 def _with(state: RunState, target: Target, known: TargetState) -> RunState:
-    return replace(state, targets={**state.targets, target: known})
+    cast("dict[Target, TargetState]", state.targets)[target] = known
+    return state
 
 
 def _resumed(state: RunState, body: ev.RunResumed, at: datetime) -> RunState:
@@ -234,7 +245,7 @@ def _clock_points(state: RunState, step: Step, at: datetime) -> RunState:
     return state
 
 
-def _at_the_deadline(state: RunState, answer: str, body: ev.PersonAnswered) -> RunState:
+def _at_the_deadline(state: RunState, answer: str, body: ev.PersonAnswered, at: datetime) -> RunState:
     who = body.who or "the runbook"
     why = f"{who}: the deadline has come {body.why}".rstrip()
     if answer == "abort":
@@ -243,7 +254,7 @@ def _at_the_deadline(state: RunState, answer: str, body: ev.PersonAnswered) -> R
         return replace(state, deadline_answer=answer)
     # What waited for its next attempt will not be tried again.
     over = {
-        target: replace(known, outcome=Outcome.FAILED, not_before=None, finished_at=known.finished_at or state.last_at)
+        target: replace(known, outcome=Outcome.FAILED, not_before=None, finished_at=known.finished_at or at)
         for target, known in state.targets.items()
         if known.not_before is not None and known.outcome is None and known.in_flight is None
     }
@@ -271,7 +282,7 @@ def _answered(state: RunState, body: ev.PersonAnswered, at: datetime) -> RunStat
         case _, "pause":
             return replace(state, pause=True, left_open=question)
         case Question.DEADLINE, answer:
-            return _at_the_deadline(state, answer, body)
+            return _at_the_deadline(state, answer, body, at)
         case _, "abort":
             if not body.who:
                 return replace(state, given_up=True)

@@ -14,14 +14,15 @@ import math
 import types
 from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
-from functools import cache
+from enum import IntEnum, StrEnum
+from functools import cache, lru_cache
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from drctl.errors import DocumentError
 from drctl.model.plan import Plan, Shell, Step
 
 Made = TypeVar("Made")
+_Work = tuple[Hashable, ...] | None  # what a step does, without where and with which values
 
 # What a person reads; changing it does not change what the step does.
 _NOT_IN_DIGEST = ("id", "name", "where", "failure_hint", "expected_s", "digest")
@@ -124,14 +125,20 @@ def work_digest(step: Step) -> str:
     The words of an inventory's command are a service's own values, and so is a URL; neither counts.
     """
     verify = step.verify.action if step.verify is not None else None
-    return digest({"become": step.become, "action": _work(step.action), "verify": _work(verify)})
+    return _digest_of_work(step.become, _work(step.action), _work(verify))
 
 
-def _work(action: Any) -> Any:
+@lru_cache(maxsize=1024)
+def _digest_of_work(become: str | None, action: _Work, verify: _Work) -> str:
+    """Kept, because the same steps come again in run after run."""
+    return digest({"become": become, "action": action, "verify": verify})
+
+
+def _work(action: Any) -> _Work:
     if isinstance(action, Shell):
-        words = [] if action.command is not None else list(action.words)
-        return [action.script, action.local, action.command, words]
-    return None if action is None else [action.kind]
+        words = () if action.command is not None else action.words
+        return (action.script, action.local, action.command, words)
+    return None if action is None else (action.kind,)
 
 
 Reader = Callable[[Any], Any]
@@ -154,7 +161,7 @@ def _reader(kind: Any) -> Reader:
         return _read_instant
     if kind is float:
         return _read_float
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
+    if isinstance(kind, type) and issubclass(kind, StrEnum | IntEnum):
         return _enum_reader(kind)
     if dataclasses.is_dataclass(kind):
         return _dataclass_reader(kind)
@@ -283,14 +290,14 @@ def _literal_reader(allowed: tuple[Any, ...]) -> Reader:
     return read
 
 
-def _enum_reader(kind: type[StrEnum]) -> Reader:
-    members = {member.value: member for member in kind}
+def _enum_reader(kind: type[StrEnum | IntEnum]) -> Reader:
+    members: dict[Any, StrEnum | IntEnum] = {member.value: member for member in kind}
 
     def read(data: Any) -> Any:
         try:
             return members[data]
         except (KeyError, TypeError):
-            raise _Unreadable(f"{data!r} is not one of {', '.join(kind)}") from None
+            raise _Unreadable(f"{data!r} is not one of {', '.join(map(str, members))}") from None
 
     return read
 

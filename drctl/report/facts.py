@@ -7,9 +7,10 @@ each format makes it harmless in its own way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 from drctl.engine.objectives import Verdict
 from drctl.errors import ExitCode
@@ -271,39 +272,60 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """A run, for people and for auditors. ``made_at`` is the instant that "now" means in it."""
+class Brief:
+    """A run as a listing of runs tells it. ``made_at`` is the instant that "now" means in it."""
 
     made_at: datetime
     run_id: str
     mode: Mode
-    watermark: str
     headline: str
     waits_for: str  # whom it waits for, in words; empty when it waits for nobody
     ongoing: bool
     conducted: bool | None  # whether a process carries it on; None: not looked for, or it has ended
     ended: Ended | None
-    ended_why: str
     exit_code: ExitCode
-    exit_meaning: str
     runbook: str
-    title: str
     service: str
     service_title: str
-    sla: bool
-    reason: str
-    truths: tuple[str, ...]
     hints: tuple[str, ...]  # what the runbook says to do about the steps that failed
     next_commands: tuple[str, ...]
     rto: Objective
     rpo: Objective
-    yearly_budget_used: float | None  # of the 8.76 h that 99.9 % leave a year; None outside the SLA or not measured
     unprotected: Unprotected | None
     forecast: ForecastRow | None
     deadline: DeadlineRow | None
-    timezone: str
     clock: tuple[ClockRow, ...]
     elapsed: Elapsed
+    inputs: tuple[Given, ...]
+    chain: Chain
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come of the run: what is told of it stays true."""
+        return self.ended not in (None, Ended.PAUSED)
+
+    def at(self, now: datetime) -> Self:
+        """The same at another time: a service whose second copy is not there yet goes on without it."""
+        bare = self.unprotected
+        if bare is not None and bare.until is None:
+            lasted = max(now, self.chain.last_at) - bare.since
+            bare = replace(bare, duration_s=max(0.0, lasted.total_seconds()))
+        return replace(self, made_at=now, unprotected=bare)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary(Brief):
+    """A run, for people and for auditors."""
+
+    watermark: str
+    ended_why: str
+    exit_meaning: str
+    title: str
+    sla: bool
+    reason: str
+    truths: tuple[str, ...]
+    yearly_budget_used: float | None  # of the 8.76 h that 99.9 % leave a year; None outside the SLA or not measured
+    timezone: str
     stretches: tuple[Stretch, ...]
     sessions: tuple[Session, ...]
     decisions: tuple[Decision, ...]
@@ -319,9 +341,7 @@ class Summary:
     notifications: tuple[MessageRow, ...]
     limits: tuple[str, ...]
     steps: tuple[StepRow, ...]
-    inputs: tuple[Given, ...]
     runbook_source: Document
     inventory_source: Document
     plan_digest: str
     drctl_version: str
-    chain: Chain

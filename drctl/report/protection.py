@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from drctl.model.plan import Mark, Mode
-from drctl.report.facts import Summary
+from drctl.report.facts import Brief
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,16 +15,16 @@ class Period:
     """One such time: the run that restored the service, and the one that protected it again; None while it lasts."""
 
     since: datetime
-    restored_by: Summary
+    restored_by: Brief
     until: datetime | None = None
-    protected_by: Summary | None = None
+    protected_by: Brief | None = None
 
     def lasts_s(self, now: datetime) -> float:
         """Seconds, up to ``now`` while it goes on."""
         return max(0.0, ((self.until or now) - self.since).total_seconds())
 
 
-def periods(found: Sequence[Summary]) -> tuple[Period, ...]:
+def periods(found: Sequence[Brief]) -> tuple[Period, ...]:
     """The periods of one service, the oldest first; ``found`` are its runs, the newest first.
 
     Only real runs count: a drill neither endangers nor protects what clients use. A service that moves again before it

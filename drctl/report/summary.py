@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 
 from drctl.engine.fold import fold_all
@@ -14,9 +15,9 @@ from drctl.model.plan import Mark, Mode, Source
 from drctl.model.units import format_duration, local_time
 from drctl.report import findings, verdict
 from drctl.report.assurance import CONTROLS, assurance
-from drctl.report.facts import Chain, ClockRow, Document, Objective, Session, Summary
+from drctl.report.facts import Brief, Chain, ClockRow, Document, Objective, Session, Summary
 from drctl.report.steps import given, step_rows
-from drctl.report.timing import elapsed, jumped_s, stretches
+from drctl.report.timing import Stretch, elapsed, jumped_s, stretches
 from drctl.report.told import messages, of_the_run
 
 
@@ -31,55 +32,31 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
     if not events:
         raise ValueError("a run without events cannot be reported")
     state = fold_all(events)
-    chain = Chain(events=len(events), head=events[-1].sha256, first_at=events[0].at, last_at=events[-1].at)
+    chain = _chain(events)
     notifications, events = messages(events, state), of_the_run(events)
     plan = state.the_plan
-    goes_on = state.ended in (None, Ended.PAUSED)
-    until = max(now, events[-1].at) if now is not None and goes_on else events[-1].at
-    rto = _objective(verdict.rto(state, until), note=_jump_note(events))
-    rpo = _objective(verdict.rpo(state), note=verdict.rpo_note(state))
+    split = stretches(events, plan=plan, until=_until(state, events, now))
+    told = _brief(state, events, split, chain=chain, now=now, conducted=conducted)
     steps = step_rows(state, events)
     assured = assurance(state, steps)
-    code = verdict.exit_code(state)
-    outage = state.clock.get(Mark.OUTAGE_STARTED)
-    split = stretches(events, plan=plan, until=until)
+    used = told.rto.actual_s / verdict.YEARLY_BUDGET_S if told.rto.actual_s is not None else None
     return Summary(
-        made_at=now or events[-1].at,
-        run_id=state.run_id,
-        mode=state.mode,
+        **{field.name: getattr(told, field.name) for field in fields(told)},
         watermark=watermark(state.mode),
-        headline=verdict.headline(state, until, conducted=conducted),
-        waits_for=verdict.waiting_for(state),
-        ongoing=state.ended is None,
-        conducted=conducted if state.ended is None else None,
-        ended=state.ended,
         ended_why=state.ended_why,
-        exit_code=code,
-        exit_meaning="" if state.ended is None else code.meaning,
-        runbook=plan.runbook,
+        exit_meaning="" if state.ended is None else told.exit_code.meaning,
         title=plan.title,
-        service=plan.service,
-        service_title=plan.service_title,
         sla=plan.sla,
         reason=state.reason,
         truths=verdict.truths(state),
-        hints=verdict.hints(state),
-        next_commands=verdict.next_commands(state, conducted=conducted),
-        rto=rto,
-        rpo=rpo,
-        yearly_budget_used=rto.actual_s / verdict.YEARLY_BUDGET_S if plan.sla and rto.actual_s is not None else None,
-        unprotected=findings.unprotected(state, until if now is None else max(now, until)),
-        forecast=findings.forecast(state),
-        deadline=findings.deadline(state, until),
+        yearly_budget_used=used if plan.sla else None,
         timezone=plan.timezone,
-        clock=_clock(state),
-        elapsed=elapsed(events, split, outage=outage.at if outage else None),
         stretches=split,
         sessions=_sessions(events),
         decisions=findings.decisions(events, state),
         proofs=findings.proofs(state),
         deviations=(
-            *findings.deviations(events, state, steps, rto=rto, rpo=rpo),
+            *findings.deviations(events, state, steps, rto=told.rto, rpo=told.rpo),
             *findings.not_told(notifications),
         ),
         findings=(),
@@ -90,15 +67,75 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
         coverage=assured.coverage,
         control_map=CONTROLS,
         notifications=notifications,
-        limits=findings.limits(state, rto=rto, rpo=rpo),
+        limits=findings.limits(state, rto=told.rto, rpo=told.rpo),
         steps=steps,
-        inputs=given(plan.inputs),
         runbook_source=_document(plan.runbook_source),
         inventory_source=_document(plan.inventory_source),
         plan_digest=state.plan_digest,
         drctl_version=plan.drctl_version,
+    )
+
+
+def in_brief(events: Sequence[Event], *, now: datetime | None = None, conducted: bool | None = None) -> Brief:
+    """What a listing tells of a run: the same words as its summary, for a fraction of the work.
+
+    Raises:
+        ValueError: when there are no events.
+    """
+    if not events:
+        raise ValueError("a run without events cannot be told")
+    state, chain, events = fold_all(events), _chain(events), of_the_run(events)
+    split = stretches(events, plan=state.the_plan, until=_until(state, events, now))
+    return _brief(state, events, split, chain=chain, now=now, conducted=conducted)
+
+
+def _brief(
+    state: RunState,
+    events: Sequence[Event],
+    split: tuple[Stretch, ...],
+    *,
+    chain: Chain,
+    now: datetime | None,
+    conducted: bool | None,
+) -> Brief:
+    """``events`` are those of the run, without its messages; ``split`` says where its time went."""
+    plan, until = state.the_plan, _until(state, events, now)
+    outage = state.clock.get(Mark.OUTAGE_STARTED)
+    return Brief(
+        made_at=now or events[-1].at,
+        run_id=state.run_id,
+        mode=state.mode,
+        headline=verdict.headline(state, until, conducted=conducted),
+        waits_for=verdict.waiting_for(state),
+        ongoing=state.ended is None,
+        conducted=conducted if state.ended is None else None,
+        ended=state.ended,
+        exit_code=verdict.exit_code(state),
+        runbook=plan.runbook,
+        service=plan.service,
+        service_title=plan.service_title,
+        hints=verdict.hints(state),
+        next_commands=verdict.next_commands(state, conducted=conducted),
+        rto=_objective(verdict.rto(state, until), note=_jump_note(events)),
+        rpo=_objective(verdict.rpo(state), note=verdict.rpo_note(state)),
+        unprotected=findings.unprotected(state, until if now is None else max(now, until)),
+        forecast=findings.forecast(state),
+        deadline=findings.deadline(state, until),
+        clock=_clock(state),
+        elapsed=elapsed(events, split, outage=outage.at if outage else None),
+        inputs=given(plan.inputs),
         chain=chain,
     )
+
+
+def _chain(events: Sequence[Event]) -> Chain:
+    return Chain(events=len(events), head=events[-1].sha256, first_at=events[0].at, last_at=events[-1].at)
+
+
+def _until(state: RunState, events: Sequence[Event], now: datetime | None) -> datetime:
+    """The end of the run; now, while it goes on or is paused."""
+    goes_on = state.ended in (None, Ended.PAUSED)
+    return max(now, events[-1].at) if now is not None and goes_on else events[-1].at
 
 
 def watermark(mode: Mode) -> str:

@@ -10,7 +10,7 @@ from drctl.engine.objectives import Verdict
 from drctl.model.events import Ended, JsonObject
 from drctl.model.units import format_duration, format_instant
 from drctl.plan.codec import to_json
-from drctl.report.facts import Objective, Summary
+from drctl.report.facts import Brief, Objective
 from drctl.report.harmless import one_line
 from drctl.report.protection import cure, periods
 
@@ -19,7 +19,7 @@ LABEL = 14  # columns of a label in the status
 _SHRINKS = ("verdict", "run")  # the columns that give way when a terminal is narrow
 
 
-def runs_text(summaries: Sequence[Summary], *, width: int = 0) -> str:
+def runs_text(summaries: Sequence[Brief], *, width: int = 0) -> str:
     """A line a run, in the order given. ``width`` 0 cuts nothing."""
     if not summaries:
         return "no runs yet\n"
@@ -42,12 +42,12 @@ def runs_text(summaries: Sequence[Summary], *, width: int = 0) -> str:
     return table(names, rows, width=width)
 
 
-def _narrow(found: Summary) -> tuple[str, ...]:
+def _narrow(found: Brief) -> tuple[str, ...]:
     """What 80 columns hold; the run's id says the service and when it began."""
     return (found.run_id, found.mode.value.upper(), came_to(found), _short(found.rto), _short(found.rpo))
 
 
-def came_to(found: Summary) -> str:
+def came_to(found: Brief) -> str:
     """A run's end in a word, in capitals where a person has to look."""
     match found.ended:
         case None:
@@ -58,12 +58,12 @@ def came_to(found: Summary) -> str:
             return ended.value.upper().replace("_", "-")
 
 
-def runs_json(summaries: Sequence[Summary]) -> str:
+def runs_json(summaries: Sequence[Brief]) -> str:
     """The same for programs: a list, its keys those of the report."""
     return json.dumps([_brief(s) for s in summaries], indent=2) + "\n"
 
 
-def status_text(summaries: Sequence[Summary], *, width: int = 0, exposures: Mapping[str, str] | None = None) -> str:
+def status_text(summaries: Sequence[Brief], *, width: int = 0, exposures: Mapping[str, str] | None = None) -> str:
     """How each service stands by its newest runs. ``summaries`` come newest first.
 
     ``exposures`` has for each service the line about what a restore would lose.
@@ -74,7 +74,7 @@ def status_text(summaries: Sequence[Summary], *, width: int = 0, exposures: Mapp
     return "\n".join(_service_text(found, width, known.get(found[0].service, "")) for found in _by_service(summaries))
 
 
-def status_json(summaries: Sequence[Summary], *, exposures: Mapping[str, str] | None = None) -> str:
+def status_json(summaries: Sequence[Brief], *, exposures: Mapping[str, str] | None = None) -> str:
     """The same for programs: a list with one member a service."""
     rows = []
     for found in _by_service(summaries):
@@ -129,7 +129,7 @@ def _short(objective: Objective) -> str:
     return f"{word} {format_duration(objective.actual_s)}".strip()
 
 
-def _brief(found: Summary) -> JsonObject:
+def _brief(found: Brief) -> JsonObject:
     keys = (
         "run_id", "mode", "service", "runbook", "headline", "waits_for", "ongoing", "conducted", "ended", "rto", "rpo",
         "unprotected", "forecast", "deadline", "next_commands",
@@ -140,18 +140,18 @@ def _brief(found: Summary) -> JsonObject:
     return started | times | {"exit_code": code}
 
 
-def _by_service(summaries: Sequence[Summary]) -> list[list[Summary]]:
-    groups: dict[str, list[Summary]] = {}
+def _by_service(summaries: Sequence[Brief]) -> list[list[Brief]]:
+    groups: dict[str, list[Brief]] = {}
     for found in summaries:
         groups.setdefault(found.service, []).append(found)
     return list(groups.values())
 
 
-def _open(found: Summary) -> bool:
+def _open(found: Brief) -> bool:
     return found.ended in (None, Ended.PAUSED)
 
 
-def _next(found: Sequence[Summary]) -> tuple[str, ...]:
+def _next(found: Sequence[Brief]) -> tuple[str, ...]:
     """An open run first: nothing else of that service can begin beside it. Then what protects the service again."""
     waiting = next((s for s in found if _open(s)), None)
     if waiting is not None:
@@ -161,7 +161,7 @@ def _next(found: Sequence[Summary]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(command for command in (protect, *found[0].next_commands) if command))
 
 
-def _protection(found: Sequence[Summary]) -> list[str]:
+def _protection(found: Sequence[Brief]) -> list[str]:
     """Since when the service has no second copy; or from when to when it last had none, and who ended that."""
     bare = periods(found)
     if not bare:
@@ -174,7 +174,7 @@ def _protection(found: Sequence[Summary]) -> list[str]:
     return [f"  protected   since {until} ({by}); before that unprotected from {since}, for {lasted}"]
 
 
-def _service_text(found: Sequence[Summary], width: int, exposure: str) -> str:
+def _service_text(found: Sequence[Brief], width: int, exposure: str) -> str:
     last = found[0]
     title = f" ({last.service_title})" if last.service_title else ""
     state = "paused" if _open(last) else "ended"

@@ -1,4 +1,4 @@
-"""What a command imports. Sets of modules, not times: docs/decisions/0027-a-command-pays-for-itself.md."""
+"""What a command imports. Sets of modules, not times: docs/decisions/0031-a-command-pays-for-itself.md."""
 
 from __future__ import annotations
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from drctl.engine.fold import fold_all
+from drctl.engine.fold import fold, fold_all
 from drctl.engine.objectives import Verdict, rpo, rto
 from drctl.engine.ports import Answer, Ending, NetworkAnswer
-from drctl.engine.state import Target
+from drctl.engine.state import RunState, Target
 from drctl.model.events import (
     AttemptFinished,
     AttemptStarted,
@@ -34,6 +34,7 @@ from drctl.model.plan import (
     Verify,
     Wait,
 )
+from tests.support import sample_runs
 from tests.support.world import (
     ABORT,
     CONTINUE,
@@ -66,6 +67,16 @@ def test_steps_run_in_order_and_each_intent_is_written_first() -> None:
         ("AttemptFinished", "two"),
     ]
     assert fold_all(bench.events) == state
+
+
+@pytest.mark.parametrize("sample", sample_runs.SAMPLES)
+def test_one_more_event_leaves_the_state_that_it_came_to_alone(sample: str) -> None:
+    events = sample_runs.SAMPLES[sample]()
+    states = [RunState()]
+    for event in events:
+        states.append(fold(states[-1], event))
+    for number, state in enumerate(states):
+        assert state == fold_all(events[:number])
 
 
 def test_all_preconditions_are_looked_at_before_the_no_go_and_nothing_is_changed() -> None:

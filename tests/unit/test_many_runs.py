@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,18 +14,28 @@ import pytest
 from drctl.adapters.journal import JournalFile
 from drctl.adapters.ledger import Ledger
 from drctl.cli.main import execute
-from drctl.cli.many import cards
+from drctl.cli.many import briefs, cards
 from drctl.cli.settings import Settings
 from drctl.errors import ExitCode, JournalError
 from drctl.model.events import Event
 from drctl.model.plan import Mode
+from drctl.plan.codec import from_json, to_json
 from drctl.report.card import card_of
+from drctl.report.facts import Brief
 from drctl.report.service_level import Outage, Services, of_runs, standings, union
+from drctl.report.summary import in_brief, summarise
 from drctl.screens.history import bar
 from tests.support import sample_runs
 from tests.support.journals import write_run
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
+WORLD = """inventory: here
+residency: ZA
+timezone: Africa/Johannesburg
+sites: {jnb: {provider: X, country: ZA, kind: datacentre}}
+hosts: {db: {site: jnb, address: 192.0.2.1}}
+services: {acacia: {title: Acacia, sla: false, roles: {primary: db}}}
+"""
 
 
 def hour(of_day: float) -> datetime:
@@ -230,6 +240,48 @@ def test_what_runs_have_in_common_is_kept_once_and_comes_back(state: Path) -> No
         db.execute("UPDATE shared SET text = 'nothing'")
         db.execute("UPDATE cards SET head = 'old' WHERE run_id = ?", (made[0].run_id,))
     assert cards(settings) == made
+
+
+def test_a_run_leaves_its_cards_when_it_ends(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("inventory.yml").write_text(WORLD)
+    Path("short.yml").write_text('runbook: short\ntitle: Short\nsteps: [{id: one, local: "true", read_only: true}]\n')
+    assert execute(["run", "short.yml", "acacia", "-i", "inventory.yml", "--yes", "--no-input"]) == ExitCode.DONE
+    settings = Settings(state_dir=state)
+    with closing(settings.journal()) as journal, closing(sqlite3.connect(settings.cards_path)) as db:
+        (last,) = journal.last_sums()
+        kept = db.execute("SELECT kind, run_id, head FROM cards ORDER BY kind").fetchall()
+    assert kept == [("Brief", *last), ("RunCard", *last)]
+    # From now on no event has to be read for a listing.
+    monkeypatch.setattr(JournalFile, "events", None)
+    assert [brief.headline for brief in briefs(settings, 20)] == ["DONE: no objective was missed"]
+    assert [card.headline for card in cards(settings)] == ["DONE: no objective was missed"]
+
+
+def test_what_is_told_of_a_run_that_is_over_is_kept_and_of_an_open_one_is_not(state: Path) -> None:
+    over, going = sample_runs.succeeded(), sample_runs.still_going()
+    going = [replace(event, run_id="20990101-000000-acme-0001") for event in going]
+    write_run(state, over)
+    write_run(state, going)
+    settings = Settings(state_dir=state)
+    first, second = briefs(settings, 20)
+    assert (first.run_id, first.conducted, first.over) == (going[0].run_id, False, False)
+    with closing(sqlite3.connect(settings.cards_path)) as db, db:
+        assert db.execute("SELECT run_id FROM cards").fetchall() == [(over[0].run_id,)]
+        db.execute("UPDATE cards SET card = replace(card, 'DONE', 'WON')")
+    assert briefs(settings, 2)[1].headline == second.headline.replace("DONE", "WON")
+    assert [brief.run_id for brief in briefs(settings, 1)] == [going[0].run_id]
+
+
+@pytest.mark.parametrize("sample", ["hostile", "succeeded", "aborted"])
+def test_a_brief_that_is_kept_tells_of_now_and_in_the_words_of_the_report(sample: str) -> None:
+    events = sample_runs.SAMPLES[sample]()
+    brief = in_brief(events)
+    assert brief.over
+    kept = from_json(Brief, json.loads(json.dumps(to_json(brief))))
+    for now in (events[-1].at + timedelta(hours=2), events[0].at):
+        told = summarise(events, now=now)
+        assert kept.at(now) == in_brief(events, now=now)
+        assert all(getattr(told, field.name) == getattr(kept.at(now), field.name) for field in fields(Brief))
 
 
 def test_a_file_of_cards_of_another_format_is_emptied(state: Path) -> None:

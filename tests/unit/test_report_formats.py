@@ -21,11 +21,11 @@ from tests.support import sample_runs as samples
 from tests.support.journals import write_run
 
 TOP_KEYS = (
-    "format made_at run_id mode watermark headline waits_for ongoing conducted ended ended_why exit_code exit_meaning "
-    "runbook title service service_title sla reason truths hints next_commands rto rpo yearly_budget_used unprotected "
-    "forecast deadline timezone clock elapsed stretches sessions decisions proofs deviations findings backups "
-    "residency drill_safety reconstitution coverage control_map notifications limits steps "
-    "inputs runbook_source inventory_source plan_digest drctl_version chain"
+    "format made_at run_id mode headline waits_for ongoing conducted ended exit_code runbook service service_title "
+    "hints next_commands rto rpo unprotected forecast deadline clock elapsed inputs chain "
+    "watermark ended_why exit_meaning title sla reason truths yearly_budget_used timezone stretches sessions decisions "
+    "proofs deviations findings backups residency drill_safety reconstitution coverage control_map notifications "
+    "limits steps runbook_source inventory_source plan_digest drctl_version"
 )
 
 
