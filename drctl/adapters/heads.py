@@ -16,7 +16,9 @@ from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
 
+from drctl.adapters.signatures import sign
 from drctl.engine.state import RunState, Target
+from drctl.errors import DrctlError
 from drctl.model.events import Event, MessengerFailed, PersonAnswered, Question, RunEnded, RunResumed, RunStarted
 from drctl.model.units import format_instant
 
@@ -24,7 +26,14 @@ COMMAND_LIMIT_S = 15.0
 CLOSING_LIMIT_S = 20.0
 _DECISIONS = (Question.APPROVAL, Question.OVERRIDE)
 
+NAMESPACE = "drctl-head"
+
 Tell = Callable[[MessengerFailed], None]
+
+
+def head_text(run_id: str, events: int, head: str) -> str:
+    """What is signed of a head: its sum, over how many events of which run."""
+    return f"drctl head\nrun: {run_id}\nevents: {events}\nhead: {head}\n"
 
 
 class HeadPublisher:
@@ -36,11 +45,14 @@ class HeadPublisher:
 
     name = "heads"
 
-    def __init__(self, places: Sequence[str], tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, places: Sequence[str], tell: Tell, *, key: str | None = None) -> None:
+        self._tell, self._key = tell, key
         self._ended = False
         self._late: list[str] = []
         self._workers = [_Worker(place, self._failed) for place in places]
+        self._heads: SimpleQueue[dict[str, object] | None] = SimpleQueue()
+        self._signing = threading.Thread(target=self._sign_on, name="heads signing", daemon=True)
+        self._signing.start()
 
     def on_event(self, event: Event, state: RunState) -> None:
         moment = _moment(event)
@@ -56,8 +68,7 @@ class HeadPublisher:
             "service": state.the_plan.service,
             "mode": state.mode.value,
         }
-        for worker in self._workers:
-            worker.lines.put((json.dumps(line) + "\n").encode())
+        self._heads.put(line)
 
     def on_output(self, target: Target, text: str) -> None:
         """Says nothing about the chain."""
@@ -67,19 +78,37 @@ class HeadPublisher:
 
     def close(self) -> tuple[str, ...]:
         """Wait for what is under way, for a limited time; what could not be told of in the journal any more."""
+        self._heads.put(None)
+        self._signing.join(CLOSING_LIMIT_S)
         for worker in self._workers:
             worker.lines.put(None)
         for worker in self._workers:
             worker.thread.join(CLOSING_LIMIT_S)
             if worker.thread.is_alive():
-                self._late.append(f"{worker.place}: it does not answer")
+                self._late.append(f"not published to {worker.place}: it does not answer")
         return tuple(self._late)
 
-    def _failed(self, place: str, why: str) -> None:
+    def _sign_on(self) -> None:
+        """Sign each head when there is a key, in a thread of its own: a key in hardware may wait for a touch."""
+        while (line := self._heads.get()) is not None:
+            if self._key and self._workers:
+                try:
+                    text = head_text(str(line["run_id"]), int(str(line["events"])), str(line["head"]))
+                    key = Path(self._key).expanduser()
+                    line["signature"] = sign(text, key=key, namespace=NAMESPACE, asking=False)
+                except (DrctlError, RuntimeError, OSError) as error:
+                    self._say(f"not signed: {error.message if isinstance(error, DrctlError) else error}")
+            for worker in self._workers:
+                worker.lines.put((json.dumps(line) + "\n").encode())
+
+    def _say(self, detail: str) -> None:
         if self._ended:
-            self._late.append(f"{place}: {why}")
+            self._late.append(detail)
         else:
-            self._tell(MessengerFailed(messenger=self.name, detail=f"not published to {place}: {why}"))
+            self._tell(MessengerFailed(messenger=self.name, detail=detail))
+
+    def _failed(self, place: str, why: str) -> None:
+        self._say(f"not published to {place}: {why}")
 
 
 class _Worker:

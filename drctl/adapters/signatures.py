@@ -29,13 +29,15 @@ class Signer:
     fingerprint: str
 
 
-def sign(text: str, *, key: Path, namespace: str) -> str:
+def sign(text: str, *, key: Path, namespace: str, asking: bool = True) -> str:
     """The armoured signature of a text, by a private key or by an agent's key whose public half ``key`` is.
+
+    Without ``asking`` nobody is asked for a passphrase, and a key that needs one signs nothing.
 
     Raises:
         UsageError: when ssh-keygen cannot sign with that key.
     """
-    done = _keygen(["-Y", "sign", "-n", namespace, "-f", str(key)], stdin=text)
+    done = _keygen(["-Y", "sign", "-n", namespace, "-f", str(key)], stdin=text, asking=asking)
     if done.returncode or BEGIN not in done.stdout:
         said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         raise UsageError(
@@ -102,11 +104,11 @@ def _fingerprints(listing: str) -> list[str]:
     return re.findall(r"SHA256:\S+", listing)
 
 
-def _keygen(words: list[str], *, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    return _run(["ssh-keygen", *words], stdin=stdin)
+def _keygen(words: list[str], *, stdin: str = "", asking: bool = True) -> subprocess.CompletedProcess[str]:
+    return _run(["ssh-keygen", *words], stdin=stdin, asking=asking)
 
 
-def _run(argv: list[str], *, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def _run(argv: list[str], *, stdin: str = "", asking: bool = True) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             argv,
@@ -116,7 +118,8 @@ def _run(argv: list[str], *, stdin: str = "") -> subprocess.CompletedProcess[str
             errors="replace",
             timeout=_TIMEOUT_S,
             check=False,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**os.environ, "LC_ALL": "C"} | ({} if asking else {"SSH_ASKPASS_REQUIRE": "never"}),
+            start_new_session=not asking,  # without a terminal there is nobody to ask
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(argv, 127, "", str(error))

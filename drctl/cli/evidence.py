@@ -111,7 +111,8 @@ def verify(
 
 
 def _trust(allowed_signers: str, identity: str, heads: str, head: tuple[str, ...]) -> Trust:
-    from drctl.report.pack_check import Trust, usable_head
+    from drctl.report.pack_check import Trust
+    from drctl.report.pack_heads import usable_head
 
     return Trust(
         allowed_signers=_text_of("allowed signers", allowed_signers),

@@ -61,4 +61,4 @@ def close_notifications(conductor: Conductor, notifications: Notifications | Non
 def say_unpublished(heads: HeadPublisher) -> None:
     """What could not be published once the last event was written."""
     for problem in heads.close():
-        sys.stderr.write(f"warning: the head of the chain was not published to {visible(problem)}\n")
+        sys.stderr.write(f"warning: the head of the chain was {visible(problem)}\n")

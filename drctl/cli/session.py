@@ -224,7 +224,7 @@ def _conduct(
             stopping=signals.stopping,
         )
         requests = Requests(journal, run_id)
-        heads = HeadPublisher(plan.head_places, inbox.put)
+        heads = HeadPublisher(plan.head_places, inbox.put, key=plan.head_key or os.environ.get("DRCTL_EVIDENCE_KEY"))
         stack.callback(say_unpublished, heads)
         watch = ClockWatch(clock, inbox.put)
         watch.behind(state.last_at)

@@ -93,6 +93,8 @@ class Evidence(Written):
 
     heads: list[HeadPlace] = Field(default_factory=list)
     """Where the head of the chain is published: file:PATH, a line is added; command:PROGRAM ARGUMENTS, given a line."""
+    key: Line | None = None
+    """An SSH key that each published head is signed with; a relative path is beside the inventory."""
 
 
 class NotifierText(Written):

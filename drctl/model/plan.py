@@ -333,6 +333,7 @@ class Plan:
     drill_of: str | None = None  # the service that this one's drills are for
     allowed_signers: Source | None = None  # who may approve, as ssh-keygen -Y verify reads it
     head_places: tuple[str, ...] = ()  # "file:PATH", "command:ARGV": where the head of the chain is published
+    head_key: str | None = None  # an SSH key that signs them
     notifiers: tuple[Notifier, ...] = ()
     deadline: DeadlineRule | None = None
     residency: Residency | None = None  # when a step carries data

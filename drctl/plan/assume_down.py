@@ -8,11 +8,12 @@ on what it does there. A probe that wants silence from a lost primary is right; 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from drctl.model.inventory import Inventory
+from drctl.model.messages import Notifier
 from drctl.model.plan import Endpoint, Http, OnFailure, OnUnreachable, Plan, Section, Shell, Step, Tcp, Variable
 
 _STRAIGHT = (Section.PRECONDITIONS, Section.STEPS)
@@ -43,7 +44,7 @@ class Need:
 
     step: str
     section: str
-    kind: Literal["host", "gateway", "request", "secret", "backup", "journal", "mention"]
+    kind: Literal["host", "gateway", "request", "secret", "backup", "journal", "notifier", "evidence", "mention"]
     what: str
     refused: bool
     why: str
@@ -64,7 +65,7 @@ def lost(
 
 def needs(plan: Plan, down: Lost) -> tuple[Need, ...]:
     """All that the plan needs of the site, in the order of its steps."""
-    found = list(_of_the_run(down))
+    found = [*_of_the_run(down), *_of_the_notifiers(plan.notifiers, down), *_of_the_heads(plan.head_places, down)]
     for stage in plan.stages:
         for step in stage.steps:
             found += _of_step(step, stage.section, down)
@@ -90,6 +91,34 @@ def _of_the_run(down: Lost) -> Iterator[Need]:
             refused=False,
             why="a copy that is only in the lost site does not exist; the other locations have to do",
         )
+
+
+def _of_the_notifiers(notifiers: Sequence[Notifier], down: Lost) -> Iterator[Need]:
+    """Those that nobody would hear of the run through. One is made up for by another that is told as much."""
+    gone = {notifier.name: _lost_with_the_site(notifier, down) for notifier in notifiers}
+    for notifier in notifiers:
+        if not gone[notifier.name]:
+            continue
+        others = [n for n in notifiers if not gone[n.name] and set(notifier.moments) <= set(n.moments)]
+        why = f"{others[0].name} is told as much" if others else "nobody would hear of the run: name another one"
+        what = f"the notifier {notifier.name}{gone[notifier.name]}"
+        yield Need(step="", section="", kind="notifier", what=what, refused=not others, why=why)
+
+
+def _lost_with_the_site(notifier: Notifier, down: Lost) -> str:
+    """How it is lost, in words that follow its name; empty when it is not."""
+    if notifier.site == down.site:
+        return f" at {down.site}"
+    word = _spoken_of([text for text in (notifier.url, *notifier.words) if text], down)
+    return f", which comes from {word}" if word else ""
+
+
+def _of_the_heads(places: Sequence[str], down: Lost) -> Iterator[Need]:
+    for place in places:
+        if word := _spoken_of([place], down):
+            what = f"the place for heads {place}, which is on {word}"
+            why = "the run goes on; the head of its chain is published at the other places only"
+            yield Need(step="", section="", kind="evidence", what=what, refused=False, why=why)
 
 
 def _of_step(step: Step, section: Section, down: Lost) -> Iterator[Need]:

@@ -174,6 +174,7 @@ def _make(
         drctl_version=made_by.version,
         called_sources=_sources(makers, runbook),
         head_places=tuple(_head_place(place, inventory) for place in world.evidence.heads),
+        head_key=_head_key(inventory),
         notifiers=notifiers_in(inventory),
         deadline=_deadline(steps),
         residency=residency_of(world) if any(step is not None and carries_data(step) for _, step in made) else None,
@@ -229,6 +230,12 @@ def notifiers_in(inventory: InventoryDocument) -> tuple[Notifier, ...]:
 def _head_place(place: str, inventory: InventoryDocument) -> str:
     scheme, _, rest = place.partition(":")
     return f"file:{_beside(inventory, rest)}" if scheme == "file" else place
+
+
+def _head_key(inventory: InventoryDocument) -> str | None:
+    """A path below ``~`` stays one: it is the home of whoever conducts the run then."""
+    written = inventory.value.evidence.key
+    return written if written is None or written.startswith("~") else _beside(inventory, written)
 
 
 def _beside(inventory: InventoryDocument, path: str) -> str:

@@ -20,7 +20,7 @@ from drctl import __version__
 from drctl.adapters.journal import FIRST_PREVIOUS, body_of
 from drctl.adapters.signatures import BadSignature
 from drctl.adapters.signatures import verify as verify_signature
-from drctl.errors import DocumentError, UsageError
+from drctl.errors import DocumentError
 from drctl.model.events import Event, JsonObject, RunEnded, RunStarted
 from drctl.plan.codec import canonical_json, from_json, plan_digest
 from drctl.report import json as json_report
@@ -43,6 +43,8 @@ from drctl.report.pack_files import (
     safe_name,
     sha256_of,
 )
+from drctl.report.pack_heads import NAMESPACE as NAMESPACE_OF_HEADS
+from drctl.report.pack_heads import published_heads, signer_of
 from drctl.report.summary import summarise
 from drctl.report.told import of_the_run
 
@@ -136,19 +138,6 @@ def verify(pack: Path, trust: Trust) -> Verified:
         head=chain.sums[-1] if chain.sums else "",
         checks=tuple(checks),
     )
-
-
-def _published(text: str, run_id: str) -> list[tuple[int, str]]:
-    """The heads of one run, as number of events and sum; lines that are no heads are passed over."""
-    found = []
-    for line in text.splitlines():
-        try:
-            row = json.loads(line)
-            if row["run_id"] == run_id:
-                found.append((int(row["events"]), str(row["head"])))
-        except (ValueError, KeyError, TypeError, RecursionError):
-            continue
-    return found
 
 
 def _checked(name: str, check: Callable[[], str]) -> Check:
@@ -343,17 +332,26 @@ def _heads(chain: _Chain, trust: Trust) -> str:
     if trust.published is None and not trust.heads:
         raise _NotChecked("without them nobody sees whether the signer wrote the chain anew: --heads FILE, --head SUM")
     wrong = [f"{head} is no head of this chain" for head in trust.heads if not _has(chain.sums, head)]
-    published = _published(trust.published or "", chain.events[0].run_id if chain.events else "")
-    for count, head in published:
+    run_id = chain.events[0].run_id if chain.events else ""
+    published = published_heads(trust.published or "", run_id)
+    signers: list[str] = []
+    for head in published:
+        count = head.events
         if count > len(chain.sums):
             wrong.append(f"a head over {count} events was published, and there are {len(chain.sums)}: the tail was cut")
-        elif chain.sums[count - 1 : count] != [head]:
+        elif chain.sums[count - 1 : count] != [head.sha256]:
             wrong.append(f"the published head over {count} events is another: the chain was written anew")
+        if head.signature:
+            try:
+                signers.append(signer_of(head, run_id, allowed_signers=trust.allowed_signers))
+            except BadSignature as error:
+                wrong.append(f"the published head over {count} events ({NAMESPACE_OF_HEADS}): {error}")
     if trust.published is not None and not published:
         wrong.append("no head of this run was published there")
     if wrong:
         raise _Broken(_few(wrong))
-    return f"the chain has all {len(published) + len(trust.heads)} of them"
+    signed = f"; {len(signers)} are signed by {', '.join(dict.fromkeys(signers))}" if signers else ""
+    return f"the chain has all {len(published) + len(trust.heads)} of them{signed}"
 
 
 def _has(sums: Sequence[str], head: str) -> bool:
@@ -363,15 +361,3 @@ def _has(sums: Sequence[str], head: str) -> bool:
 def _few(texts: Sequence[str]) -> str:
     more = f"; and {len(texts) - 5} more" if len(texts) > 5 else ""
     return "; ".join(texts[:5]) + more
-
-
-def usable_head(text: str) -> str:
-    """A head as a person types it, or reads it out of a notification.
-
-    Raises:
-        UsageError: when it is no sha256, nor 16 digits of one.
-    """
-    head = text.strip().lower()
-    if not re.fullmatch("[0-9a-f]{16,64}", head):
-        raise UsageError(f"{text!r} is no head of a chain", hint="give its 64 digits, or the first 16 at least")
-    return head

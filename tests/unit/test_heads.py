@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from drctl.model.events import Event, MessengerFailed
 INVENTORY = """\
 inventory: office
 residency: ZA
-evidence: {heads: [PLACES]}
+evidence: {heads: [PLACES]KEY}
 sites:
   here: {provider: TaskFlow, country: ZA, kind: office}
 hosts:
@@ -47,9 +48,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*places: str) -> tuple[int, list[Event]]:
-    """A run that publishes to these places: its exit code and its events."""
-    Path("inventories/office.yml").write_text(INVENTORY.replace("PLACES", ", ".join(json.dumps(p) for p in places)))
+def run(*places: str, key: str = "") -> tuple[int, list[Event]]:
+    """A run that publishes to these places, signed with this key: its exit code and its events."""
+    text = INVENTORY.replace("PLACES", ", ".join(json.dumps(p) for p in places))
+    Path("inventories/office.yml").write_text(text.replace("KEY", f", key: {json.dumps(key)}" if key else ""))
     code = execute(["run", "tidy", "acacia", "--yes", "--no-input", "--approve", "agree=the client said so"])
     journal = JournalFile(Path("state/journal.db"))
     events = list(journal.events(journal.find(None)))
@@ -119,8 +121,62 @@ def test_a_place_that_hangs_holds_nothing_up(
 
 
 def test_a_place_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("inventories/office.yml").write_text(INVENTORY.replace("PLACES", "heads.jsonl"))
+    Path("inventories/office.yml").write_text(INVENTORY.replace("PLACES", "heads.jsonl").replace("KEY", ""))
     assert execute(["validate", "-i", "inventories/office.yml"]) == 3
     said = "".join(capsys.readouterr())
     assert "inventories/office.yml:3:20" in said
     assert "a place for heads is file:/path or command:program argument" in said
+
+
+def make_key(name: str, passphrase: str = "") -> str:
+    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "", "-f", name]
+    subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
+    return f"auditor@example.org {Path(name + '.pub').read_text()}"
+
+
+def test_heads_are_signed_and_anybody_can_check_that(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("allowed_signers").write_text(make_key("inventories/key"))
+    code, events = run("file:heads.jsonl", key="key")
+    assert code == 0
+    rows = [json.loads(line) for line in Path("inventories/heads.jsonl").read_text().splitlines()]
+    assert [row["moment"] for row in rows] == ["started", "approval of agree: yes", "ended: done"]
+    for row in rows:
+        Path("sig").write_text(row["signature"])
+        done = subprocess.run(
+            ["ssh-keygen", "-Y", "verify", "-f", "allowed_signers", "-I", "auditor@example.org", "-n", "drctl-head",
+             "-s", "sig"],
+            input=f"drctl head\nrun: {row['run_id']}\nevents: {row['events']}\nhead: {row['head']}\n",
+            text=True, check=False, capture_output=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert execute(["evidence", "-o", "pack"]) == 0
+    words = ["evidence", "verify", "pack", "--allowed-signers", "allowed_signers", "--heads", "inventories/heads.jsonl"]
+
+    def checked() -> tuple[str, str]:
+        capsys.readouterr()
+        assert execute([*words, "--json"]) == 9  # it is not signed
+        found = {c["name"]: c for c in json.loads(capsys.readouterr().out)["checks"]}["published heads"]
+        return found["result"], found["text"]
+
+    assert checked() == ("holds", "the chain has all 3 of them; 3 are signed by auditor@example.org")
+    # A head whose signature is of another head, and one that a stranger signed.
+    lines = [json.dumps({**row, "signature": rows[0]["signature"]}) for row in rows]
+    Path("inventories/heads.jsonl").write_text("\n".join(lines))
+    result, said = checked()
+    assert result == "broken"
+    assert f"over {len(events)} events (drctl-head): the signature is not" in said
+    Path("allowed_signers").write_text(make_key("stranger"))
+    assert "no allowed signer has that key" in checked()[1]
+
+
+def test_a_key_that_cannot_sign_alone_is_said_and_the_heads_are_published_without(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSH_ASKPASS", "/bin/true")
+    monkeypatch.setenv("DISPLAY", ":0")
+    make_key("inventories/key", passphrase="correct horse")
+    code, _ = run("file:heads.jsonl", key="key")
+    assert code == 0
+    rows = [json.loads(line) for line in Path("inventories/heads.jsonl").read_text().splitlines()]
+    assert [("signature" in row) for row in rows] == [False] * 3
+    assert "was not signed: ssh-keygen cannot sign with" in capsys.readouterr().err

@@ -6,10 +6,12 @@ import json
 import os
 import shlex
 import socket
+import sqlite3
+import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -66,6 +68,8 @@ class Receiver(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.refused, self.got = refused, list[dict[str, Any]]()
         self.paths: list[str] = []
+        self.seen: set[bytes] = set()
+        self.looks: Callable[[], set[bytes]] = set
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -79,6 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.paths.append(self.path)
+        self.server.seen |= self.server.looks()
         if self.server.refused > 0:
             self.server.refused -= 1
             self.send_response(503)
@@ -280,3 +285,163 @@ def test_what_is_refused_at_first_is_tried_again(receiver: Receiver) -> None:
     last = found[-1].body
     assert isinstance(last, NotificationSettled)
     assert (last.fate, last.attempts, len(receiver.got)) == ("delivered", 3, 1)
+
+
+def _is_a_child_of_this(process: Path) -> bool:
+    try:
+        return int(process.joinpath("stat").read_text().rpartition(")")[2].split()[1]) == os.getpid()
+    except (OSError, ValueError):
+        return False
+
+
+def _arguments_and_environments() -> set[bytes]:
+    """Of every child of this process, as any other process of this user could read them."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        if _is_a_child_of_this(process):
+            with suppress(OSError):
+                found |= {(process / "cmdline").read_bytes(), (process / "environ").read_bytes()}
+    return found
+
+
+def test_a_secret_url_is_in_no_argument_environment_journal_or_report(
+    folder: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOOK_URL", receiver.url)
+    monkeypatch.setenv("PASSWORD_STORE", SECRET)
+    for name, text in (("pass", receiver.url), ("say", SECRET)):
+        Path(name).write_text(f"#!/bin/sh\necho '{text}'\n")
+        Path(name).chmod(0o700)
+    # A step prints the password of the URL once that is known to drctl, which is when the first message has gone out.
+    wait = f"until [ -s {folder}/posted ]; do sleep 0.05; done; {folder}/say"
+    Path("runbooks/tidy.yml").write_text(RUNBOOK + f"  - {{id: say, local: {json.dumps(wait)}}}\n")
+    receiver.looks = lambda: (_arguments_and_environments(), Path("posted").write_text("yes"))[0]
+    declare(
+        '{name: env, url: {secret: "env:HOOK_URL"}, on: [started, ended]}',
+        f'{{name: pass, url: {{secret: "command:{folder}/pass"}}, on: [started, ended]}}',
+    )
+    assert fates(run()) == {"env": ["delivered"] * 2, "pass": ["delivered"] * 2}
+    assert receiver.paths == [f"/hook/{SECRET}-path"] * 4
+    assert any(b"-c\0import json" in seen for seen in receiver.seen), "senders were looked at while they sent"
+    assert not [seen for seen in receiver.seen if SECRET.encode() in seen]
+    assert execute(["evidence", "-o", "pack"]) == 0
+    assert execute(["report", "--details"]) == 0
+    said = capsys.readouterr()
+    assert "[redacted]" in said.out
+    assert SECRET not in said.err + said.out
+    kept = [path for place in ("state", "pack") for path in Path(place).rglob("*") if path.is_file()]
+    assert len(kept) > 10
+    assert not [path for path in kept if SECRET.encode() in path.read_bytes()]
+
+
+def test_a_check_is_no_news() -> None:
+    declare("{name: log, file: messages.jsonl}")
+    Path("runbooks/tidy.yml").write_text(
+        RUNBOOK.replace("  - {id: agree, approval: {prompt: Shall it be done?}}\n", "")
+    )
+    assert execute(["check", "tidy", "acacia"]) == 0
+    assert not [e for e in events() if isinstance(e.body, NotificationSent)]
+    assert not Path("inventories/messages.jsonl").exists()
+
+
+def test_a_run_that_is_killed_leaves_messages_whose_fate_is_not_known(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Between the message and its fate drctl dies. The evidence says that it was sent, and a resume counts on."""
+    waits = json.dumps(f"until [ -e {folder}/go ]; do sleep 0.05; done")
+    Path("runbooks/tidy.yml").write_text(RUNBOOK.replace("echo looked", waits))
+    hangs = [sys.executable, "-c", "import time; time.sleep(5)"]
+    declare(f"{{name: hangs, timeout: 60s, command: {json.dumps(hangs)}, on: [started]}}")
+    words = [Path(sys.executable).with_name("drctl"), "run", "tidy", "acacia", "--yes", "--no-input"]
+    with subprocess.Popen([*words, "--approve", "agree=yes"], stderr=subprocess.DEVNULL) as drctl:
+        while not (Path("state/journal.db").exists() and _count("notification_sent")):
+            assert drctl.poll() is None
+        drctl.kill()
+    assert _count("notification_settled") == 0
+    assert execute(["report"]) == 0
+    assert "started to hangs: SENT: under way" in capsys.readouterr().out
+    Path("go").touch()
+    assert execute(["resume", "--no-input", "--approve", "agree=yes"]) == 0
+    sent = [e.body for e in events() if isinstance(e.body, NotificationSent)]
+    assert [(body.number, "resumed" in body.text) for body in sent] == [(1, False), (2, True)]
+    capsys.readouterr()
+    assert execute(["report"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "started to hangs: SENT: drctl ended before it was known what became of it" in said
+
+
+def _count(kind: str) -> int:
+    try:
+        with closing(sqlite3.connect("state/journal.db")) as journal:
+            return int(journal.execute("select count(*) from events where type = ?", (kind,)).fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0  # it is being made
+
+
+def test_a_test_message_and_what_the_doctor_says(receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(
+        by_url("hook", receiver.url),
+        by_url("nonsense", "no-such-service://somewhere"),
+        "{name: log, file: messages.jsonl}",
+        "{name: nowhere, file: no/such/place.jsonl}",
+        "{name: missing, command: [no-such-program-at-all]}",
+    )
+    assert execute(["doctor", "--offline", "--json"]) == 1
+    said = {f["subject"]: f for f in json.loads(capsys.readouterr().out)}
+    good = {name: said[f"notifier {name}"]["good"] for name in ("hook", "nonsense", "log", "nowhere", "missing")}
+    assert good == {"hook": True, "nonsense": False, "log": True, "nowhere": False, "missing": False}
+    assert "drctl notify test nonsense" in said["notifier nonsense"]["hint"]
+    assert not receiver.got, "the doctor sends nothing"
+    assert not Path("inventories/messages.jsonl").exists()
+
+    assert execute(["notify", "test"]) == 1
+    rows = {line.split()[1]: line.split()[0] for line in capsys.readouterr().out.splitlines()}
+    assert rows == {
+        "hook": "delivered", "nonsense": "FAILED", "log": "delivered", "nowhere": "FAILED", "missing": "FAILED",
+    }  # fmt: skip
+    assert [row["title"] for row in receiver.got] == ["TEST: a message of drctl, and no outage"]
+    assert execute(["notify", "test", "log", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"notifier": "log", "fate": "delivered", "detail": ""}]
+    assert execute(["notify", "test", "lgo"]) == 2
+    assert 'did you mean "log"?' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["{name: a, url: json://localhost}"], "notify.0.url"),
+        (["{name: a}"], "exactly one of url, command and file; here is none"),
+        (["{name: a, file: x, command: [y]}"], "exactly one of url, command and file; command and file are 2"),
+        (["{name: a, file: x}", "{name: a, file: y}"], 'there is a notifier "a" already'),
+        (["{name: a, file: x, site: tehre}"], 'did you mean "there"?'),
+        (["{name: a, file: x, on: [strated]}"], "notify.0.on.0"),
+    ],
+)
+def test_what_is_wrong_in_the_inventory_is_said(
+    lines: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(*lines)
+    assert execute(["validate", "-i", "inventories/office.yml"]) == 3
+    assert said in " ".join("".join(capsys.readouterr()).split())
+
+
+def test_a_notifier_in_a_lost_site_is_refused_unless_another_is_told_as_much(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["plan", "tidy", "acacia", "--json", "--assume-down"]
+
+    def needs(*lines: str, code: int, site: str = "there") -> list[tuple[str, bool]]:
+        declare(*lines)
+        assert execute([*words, site]) == code
+        return [(n["what"], n["refused"]) for n in json.loads(capsys.readouterr().out)["needs"]]
+
+    there = "{name: chat, file: a, site: there}"
+    assert needs(there, code=7) == [("the notifier chat at there", True)]
+    assert needs(there, "{name: pager, file: b}", code=0) == [("the notifier chat at there", False)]
+    assert needs(there, "{name: pager, file: b, on: [ended]}", code=7) == [("the notifier chat at there", True)]
+    assert needs(there, "{name: pager, file: b, site: there}", code=7) == [
+        ("the notifier chat at there", True), ("the notifier pager at there", True),
+    ]  # fmt: skip
+    vault = '{name: chat, url: {secret: "command:ssh 192.0.2.1 cat url"}}'
+    assert needs(vault, code=7, site="here") == [("the notifier chat, which comes from 192.0.2.1", True)]
+    assert needs(vault, code=0) == []
