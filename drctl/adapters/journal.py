@@ -114,6 +114,7 @@ class RunHead:
 
     run_id: str
     service: str
+    mode: str
     last: Event
 
     @property
@@ -319,7 +320,7 @@ class JournalFile:
     def heads(self) -> Iterator[RunHead]:
         """Every run with its last event, the newest first; what became of messages may be written after the end."""
         rows = self._query(
-            "SELECT first.run_id, json_extract(first.body, '$.plan.service'), "
+            "SELECT first.run_id, json_extract(first.body, '$.plan.service'), json_extract(first.body, '$.plan.mode'), "
             "last.sequence, last.at, last.body, last.previous, last.sha256 "
             "FROM events AS first JOIN events AS last ON last.run_id = first.run_id "
             "AND last.sequence = (SELECT sequence FROM events WHERE run_id = first.run_id "
@@ -327,8 +328,8 @@ class JournalFile:
             "WHERE first.type = 'run_started' ORDER BY first.at DESC, first.run_id DESC",
             *(get_type_hints(kind)["type"].__args__[0] for kind in OF_MESSAGES),
         )
-        for run_id, service, *last in rows:
-            yield RunHead(run_id=run_id, service=service, last=self._event(run_id, tuple(last)))
+        for run_id, service, mode, *last in rows:
+            yield RunHead(run_id=run_id, service=service, mode=mode, last=self._event(run_id, tuple(last)))
 
     def find(self, part: str | None) -> str:
         """The run of that id, or of that unmistakable beginning or ending; the newest for None.

@@ -26,9 +26,16 @@ Location = Annotated[
     str,
     typer.Option("--location", metavar="LOCATION", help="Where to restore from; the best copy anywhere unless said."),
 ]
+Over = Annotated[
+    Literal["standby", "primary"] | None,
+    typer.Option("--to", help="The role that takes over, when drctl cannot tell which server took the writes."),
+]
 Target = Annotated[
-    Literal["standby", "primary"],
-    typer.Option("--target", help="Whose host is restored on, and its data replaced; the other becomes the standby."),
+    Literal["standby", "primary"] | None,
+    typer.Option(
+        "--target",
+        help="Whose host is restored on, its data replaced: the standby's unless said. The other follows it.",
+    ),
 ]
 Lost = Annotated[
     list[str] | None,
@@ -37,6 +44,13 @@ Lost = Annotated[
 GiveUp = Annotated[
     bool, typer.Option("--give-up-standby", help="Restore although the standby answers and a failover loses less.")
 ]
+
+
+_OTHER = {"primary": "standby", "standby": "primary"}
+
+
+def _towards(role: str) -> dict[str, str]:
+    return {"from": _OTHER[role], "to": role}
 
 
 def register(app: typer.Typer) -> None:
@@ -49,10 +63,11 @@ def register(app: typer.Typer) -> None:
     app.command("check")(check)
 
 
-def failover() -> dict[str, str]:
+def failover(to: Over = None) -> dict[str, str]:
     """Fail a service over to its HA standby, with the RTO and RPO clocks running.
 
-    The runbook is runbooks/failover.yml. A primary that still answers is refused.
+    The runbook is runbooks/failover.yml. Which server takes the writes now, and which one takes over, is found out in
+    the journal and from both servers, and said before it begins. A primary that still answers is refused.
 
     Examples:
 
@@ -62,14 +77,14 @@ def failover() -> dict[str, str]:
 
       drctl failover taskflow-demo --dry-run
     """
-    return {}
+    return {} if to is None else _towards(to)
 
 
 def restore(
     backup: Backup = "",
     to: ToTime = "",
     location: Location = "",
-    target: Target = "standby",
+    target: Target = None,
     lost: Lost = None,
     give_up_standby: GiveUp = False,
 ) -> dict[str, str]:
@@ -89,10 +104,9 @@ def restore(
       drctl restore taskflow-demo --target primary --lost azure-san
     """
     return {
-        "target": target,
-        "other": "primary" if target == "standby" else "standby",
+        **({} if target is None else {"target": target, "other": _OTHER[target]}),
         "backup": backup,
-        "to": _a_time("--to", to),
+        "to_time": _a_time("--to", to),
         "location": location,
         "lost": " ".join(lost or []),
         "standby_given_up": "true" if give_up_standby else "false",
@@ -123,7 +137,7 @@ def switchover(to: To = "standby") -> dict[str, str]:
 
       drctl switchover taskflow-demo --check
     """
-    return {"from": "primary" if to == "standby" else "standby", "to": to}
+    return _towards(to)
 
 
 def failback() -> dict[str, str]:

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from drctl.cli.settings import Settings, pairs
 from drctl.errors import DrctlError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from drctl.cli.plan import Made
     from drctl.cli.session import Manner
     from drctl.model.events import Body
-    from drctl.model.plan import Plan
+    from drctl.model.plan import Mode, Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +51,17 @@ class Order:
         Raises:
             DrctlError: for anything that is wrong before the run begins; nothing was connected then.
         """
-        plan = self._plan()
+        made = self._made(settings)
+        plan = made.plan if made is not None else self._saved()
         if self.drill:
             from drctl.cli.drill import refuse_to_touch_production
 
             refuse_to_touch_production(plan, self.inventory, typed=self.on_production)
         if self.dry_run:
-            from drctl.cli.plan import show
+            from drctl.cli.plan import say_that_it_is_turned, show
 
+            if made is not None:
+                say_that_it_is_turned(made)
             show(plan, as_json=self.json, settings=settings)
             return ExitCode.DONE
         from drctl.adapters.clock import SystemClock
@@ -67,30 +73,62 @@ class Order:
         given = self._given(now)
         if not self.check:
             self._refuse_a_second_run(settings, plan)
-        if not self.check and not self._confirmed(plan, manner):
-            raise DrctlError("not begun", state="nothing was connected or changed", exit_code=ExitCode.ABORTED)
+            self._require_a_person(plan, manner)
+        way = ""
+        if made is not None and made.standing is not None:
+            plan, way = self._as_it_stands(settings, made)
+        if not self.check and not self._confirmed(plan, manner, way):
+            raise DrctlError("not begun", state="nothing was changed", exit_code=ExitCode.ABORTED)
         run_id = new_run_id(now, plan.service)
         return start(settings, plan, manner, run_id=run_id, given=given, reason=self.reason)
 
-    def _plan(self) -> Plan:
-        from drctl import __version__
-        from drctl.cli.plan import make
+    @property
+    def _mode(self) -> Mode:
         from drctl.model.plan import Mode
 
         mode = Mode.DRILL if self.drill else Mode.REAL
-        mode = Mode.PLAN if self.dry_run else Mode.CHECK if self.check else mode
-        if self.saved is not None:
-            from drctl.cli.saved_plans import fresh
+        return Mode.PLAN if self.dry_run else Mode.CHECK if self.check else mode
 
-            return fresh(self.saved, mode=mode)
-        return make(
+    def _saved(self) -> Plan:
+        from drctl.cli.saved_plans import fresh
+
+        if self.saved is None:  # pragma: no cover - asked only where there is one
+            raise AssertionError("no plan was saved")
+        return fresh(self.saved, mode=self._mode)
+
+    def _made(self, settings: Settings) -> Made | None:
+        """The plan of what was typed; None for one that was saved."""
+        from drctl.cli.plan import make_as_it_stands
+
+        if self.saved is not None:
+            return None
+        return make_as_it_stands(
+            settings,
             runbook=self.runbook,
             service=self.service,
             inventory=self.inventory,
             inputs=pairs("--input", self.inputs),
-            mode=mode,
-            version=__version__,
+            mode=self._mode,
         )
+
+    def _as_it_stands(self, settings: Settings, made: Made) -> tuple[Plan, str]:
+        """The plan for the direction in which the service stands now, and which one that is and why.
+
+        Raises:
+            DrctlError: when the journal and the servers contradict each other.
+        """
+        from drctl.cli import direction
+        from drctl.cli.plan import turned_round
+        from drctl.engine.standing import Contradiction
+
+        try:
+            found = direction.on_the_servers(settings, made.world, made.plan.service)
+        except Contradiction as error:
+            raise direction.refused(made.plan.service, made.plan.runbook, str(error)) from None
+        way = direction.sentence(found, made.plan.service)
+        if self.yes or self.check:
+            typer.echo(way, err=True)
+        return turned_round(made, inputs=pairs("--input", self.inputs), standing=found).plan, way
 
     def _manner(self, plan: Plan) -> Manner:
         from drctl.cli.session import manner_of
@@ -153,20 +191,24 @@ class Order:
         words += [word for given in self.inputs for word in ("--input", given)]
         return shlex.join(words)
 
-    def _confirmed(self, plan: Plan, manner: Manner) -> bool:
-        if self.yes:
-            return True
-        if manner.terminal is None:
+    def _require_a_person(self, plan: Plan, manner: Manner) -> None:
+        """Raises UsageError when nobody can be asked to confirm."""
+        if not self.yes and manner.terminal is None:
             raise UsageError(
                 "nobody is at a terminal to type the service's name",
                 state="nothing was connected or changed",
                 hint=f"add --yes to begin {plan.runbook} of {plan.service} unattended",
             )
+
+    def _confirmed(self, plan: Plan, manner: Manner, way: str) -> bool:
+        if self.yes or manner.terminal is None:
+            return self.yes
         from drctl.screens.prompt import TerminalPerson
 
         changing = [s for s in plan.steps() if not s.read_only]
         facts = (
             plan.title,
+            *([way] if way else []),
             f"{len(plan.steps())} steps, {len(changing)} of which change something; to see them: "
             f"{self._to_see_it(plan)}",
         )

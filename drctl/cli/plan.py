@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,8 +19,9 @@ from drctl.errors import ExitCode
 from drctl.model.plan import Mode
 
 if TYPE_CHECKING:
-    from drctl.model.inventory import Inventory as InventoryModel
+    from drctl.engine.standing import Standing
     from drctl.model.plan import Plan
+    from drctl.plan.build import InventoryDocument, RunbookDocument
     from drctl.read.diagnostics import Diagnostic
 
 Runbook = Annotated[
@@ -78,18 +80,20 @@ def plan(
 
       drctl plan failover taskflow-demo --assume-down xneelo-jnb
     """
-    made, world, warnings = _made(
+    found = make_as_it_stands(
+        context.obj,
         runbook=runbook,
         service=service,
         inventory=inventory,
         inputs=pairs("--input", inputs or []),
         mode=Mode.PLAN,
-        version=__version__,
     )
-    if warnings:
+    made, world = found.plan, found.world.value
+    if found.problems:
         from drctl.read.diagnostics import render_all
 
-        typer.echo(render_all(warnings) + "\n", err=True)
+        typer.echo(render_all(found.problems) + "\n", err=True)
+    say_that_it_is_turned(found)
     if compare or assume_down:
         from drctl.cli import plan_questions
 
@@ -103,16 +107,77 @@ def plan(
     return ExitCode.DONE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A plan with what it was made of. ``standing`` is how the service stands, when that decided which way it goes."""
+
+    plan: Plan
+    runbook: RunbookDocument
+    world: InventoryDocument
+    problems: list[Diagnostic]
+    standing: Standing | None = None
+
+
 def make(
     *, runbook: str, service: str, inventory: Path | None, inputs: Mapping[str, str], mode: Mode, version: str
 ) -> Plan:
-    """The plan of what was typed.
+    """The plan of what was typed; inputs that were not given are as the runbook has them.
 
     Raises:
         UsageError: when a file, the service or an input is not there.
         DocumentError: when a document is not valid, or the two do not fit together.
     """
-    return _made(runbook=runbook, service=service, inventory=inventory, inputs=inputs, mode=mode, version=version)[0]
+    written, world, problems = _read(runbook, inventory)
+    return _plan_of(written, world, problems, service=service, inputs=inputs, mode=mode, version=version).plan
+
+
+def make_as_it_stands(
+    settings: Settings,
+    *,
+    runbook: str,
+    service: str,
+    inventory: Path | None,
+    inputs: Mapping[str, str],
+    mode: Mode,
+) -> Made:
+    """The plan of what was typed. Which way it goes, when nobody said, is looked up in the journal.
+
+    Raises:
+        UsageError, DocumentError: see ``make``.
+    """
+    from drctl.cli import direction
+
+    written, world, problems = _read(runbook, inventory)
+    found = None
+    if direction.has_two(written.value, world.value, service):
+        turned = direction.given_by_hand(inputs)
+        if turned is None:
+            found = direction.in_the_journal(settings, world.value, service)
+            turned = found.turned
+        inputs = direction.completed(written.value, inputs, turned=turned)
+    made = _plan_of(written, world, problems, service=service, inputs=inputs, mode=mode, version=__version__)
+    return replace(made, standing=found)
+
+
+def turned_round(made: Made, *, inputs: Mapping[str, str], standing: Standing) -> Made:
+    """The plan of the same order, for a service that stands like this."""
+    from drctl.cli import direction
+
+    if made.standing is not None and made.standing.turned == standing.turned:
+        return replace(made, standing=standing)
+    inputs = direction.completed(made.runbook.value, inputs, turned=standing.turned)
+    again = _plan_of(
+        made.runbook, made.world, [], service=made.plan.service, inputs=inputs, mode=made.plan.mode, version=__version__
+    )
+    return replace(again, standing=standing)
+
+
+def say_that_it_is_turned(made: Made) -> None:
+    """On stderr, for a plan that is not as the inventory has it: the other way round is no surprise for a reader."""
+    if made.standing is not None and made.standing.turned:
+        from drctl.cli.direction import sentence
+
+        typer.echo(f"{sentence(made.standing, made.plan.service)}. The servers were not asked.", err=True)
 
 
 def show(plan: Plan, *, as_json: bool, output: Path | None = None, settings: Settings | None = None) -> None:
@@ -140,12 +205,8 @@ def show(plan: Plan, *, as_json: bool, output: Path | None = None, settings: Set
     print_plan(plan, sys.stdout, environ=os.environ, expected=expected, exposure=exposure)
 
 
-def _made(
-    *, runbook: str, service: str, inventory: Path | None, inputs: Mapping[str, str], mode: Mode, version: str
-) -> tuple[Plan, InventoryModel, list[Diagnostic]]:
-    from drctl.plan.bounds import bound_problems
-    from drctl.plan.build import build_plan
-    from drctl.read.diagnostics import Severity, raise_on_problems
+def _read(runbook: str, inventory: Path | None) -> tuple[RunbookDocument, InventoryDocument, list[Diagnostic]]:
+    from drctl.read.diagnostics import raise_on_problems
     from drctl.read.documents import read_inventory, read_runbook
     from drctl.read.find import find_inventory, find_runbook
 
@@ -155,8 +216,25 @@ def _made(
     raise_on_problems(problems)
     if written is None or world is None:  # pragma: no cover - absent only when there are errors, which were raised
         raise AssertionError("a document without an error is missing")
-    made = build_plan(
+    return written, world, problems
+
+
+def _plan_of(
+    written: RunbookDocument,
+    world: InventoryDocument,
+    problems: list[Diagnostic],
+    *,
+    service: str,
+    inputs: Mapping[str, str],
+    mode: Mode,
+    version: str,
+) -> Made:
+    from drctl.plan.bounds import bound_problems
+    from drctl.plan.build import build_plan
+    from drctl.read.diagnostics import Severity
+
+    plan = build_plan(
         written, world, service=service, inputs=inputs, mode=mode, version=version, program=this_program()
     )
-    warnings = bound_problems(made, written, severity=Severity.WARNING)
-    return made, world.value, [*problems, *warnings]
+    warnings = bound_problems(plan, written, severity=Severity.WARNING)
+    return Made(plan=plan, runbook=written, world=world, problems=[*problems, *warnings])

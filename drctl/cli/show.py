@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from drctl import __version__
-from drctl.cli.plan import Inputs, Inventory, Out, Runbook, Service, make
+from drctl.cli.plan import Inputs, Inventory, Out, Runbook, Service, make_as_it_stands, say_that_it_is_turned
 from drctl.cli.schema import write_file
 from drctl.cli.settings import pairs
 from drctl.errors import ExitCode
@@ -18,6 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
+    context: typer.Context,
     runbook: Runbook,
     service: Service,
     inventory: Inventory = None,
@@ -37,15 +37,16 @@ def show(
     """
     from drctl.report.page import render
 
-    plan = make(
+    made = make_as_it_stands(
+        context.obj,
         runbook=runbook,
         service=service,
         inventory=inventory,
         inputs=pairs("--input", inputs or []),
         mode=Mode.REAL,
-        version=__version__,
     )
-    page = render(plan)
+    say_that_it_is_turned(made)
+    page = render(made.plan)
     if output is not None:
         write_file(output, page)
     else:

@@ -134,14 +134,18 @@ class _Findings:
         return bool(roles)
 
     def _fit(self, runbook: RunbookDocument, inventory: InventoryDocument, service: str) -> None:
+        from drctl.cli import direction
         from drctl.plan.bounds import bound_problems
         from drctl.plan.build import try_plan
 
-        plan, problems = try_plan(runbook, inventory, service=service)
-        self.problems += problems
-        if plan is not None:
-            self._gateways(plan, inventory)
-            self.problems += bound_problems(plan, runbook)
+        both = (False, True) if direction.has_two(runbook.value, inventory.value, service) else (False,)
+        for turned in both:
+            roles = direction.completed(runbook.value, {}, turned=turned)
+            plan, problems = try_plan(runbook, inventory, service=service, inputs=roles)
+            found = [*problems, *(bound_problems(plan, runbook) if plan is not None else [])]
+            self.problems += [problem for problem in found if problem not in self.problems]
+            if plan is not None:
+                self._gateways(plan, inventory)
 
     def _gateways(self, plan: Plan, inventory: InventoryDocument) -> None:
         """The country of every gateway that OpenSSH's configuration puts before a host, each host once."""

@@ -71,9 +71,9 @@ def build_plan(
 
 
 def try_plan(
-    runbook: RunbookDocument, inventory: InventoryDocument, *, service: str
+    runbook: RunbookDocument, inventory: InventoryDocument, *, service: str, inputs: Mapping[str, str] | None = None
 ) -> tuple[Plan | None, list[Diagnostic]]:
-    """Whether the runbook fits the service, whatever its inputs will be: a plan to measure, or what is wrong.
+    """Whether the runbook fits the service, whatever its other inputs will be: a plan to measure, or what is wrong.
 
     Raises:
         UsageError: when there is no such service.
@@ -83,6 +83,7 @@ def try_plan(
         name: Variable(name=name, text=service if declared.type == "service" else some_value(name, declared))
         for name, declared in runbook.value.inputs.items()
     }
+    values |= {name: Variable(name=name, text=text) for name, text in (inputs or {}).items()}
     return _make(runbook, inventory, service=service, inputs=values, mode=Mode.PLAN, made_by=_Maker())
 
 

@@ -53,9 +53,9 @@ def cure(period: Period) -> str:
     run = period.restored_by
     given = {given.name: given.text for given in run.inputs}
     match run.runbook:
-        case "failover":
+        case "failover" if given.get("to", "standby") == "standby":
             return f"drctl failback {run.service}"
-        case "switchover":
+        case "switchover" | "failover":
             source, target = given.get("to") or "standby", given.get("from") or "primary"
         case "restore":
             source, target = given.get("target") or "standby", given.get("other") or "primary"

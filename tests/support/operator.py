@@ -95,15 +95,15 @@ def lose_the_primary_with_a_lagging_standby(lab: Lab, *, seconds: float) -> None
     lab.heal_all()
 
 
-def wreck_both_sites(lab: Lab) -> None:
+def wreck_both_sites(lab: Lab, primary: str = "xneelo-jnb", standby: str = "azure-san") -> None:
     """The primary loses its power, half of the standby's data directory is gone; the newest WAL is in the archive."""
     lab.wait_backup()
     lab.load(seconds=1, rate=20)
-    last = lab.psql("xneelo-jnb", "select pg_walfile_name(pg_switch_wal())").strip()
+    last = lab.psql(primary, "select pg_walfile_name(pg_switch_wal())").strip()
     newest = "select last_archived_wal from pg_stat_archiver"
-    assert wait_until(lambda: lab.psql("xneelo-jnb", newest).strip() >= last, within=60, every=0.2)
-    lab.power_off("xneelo-jnb")
-    wreck(lab, "azure-san")
+    assert wait_until(lambda: lab.psql(primary, newest).strip() >= last, within=60, every=0.2)
+    lab.power_off(primary)
+    wreck(lab, standby)
 
 
 def wreck(lab: Lab, host: str) -> None:

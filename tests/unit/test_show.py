@@ -194,7 +194,7 @@ def test_the_failover_of_a_client_as_it_is_typed(
     assert execute(arguments) == ExitCode.DONE
     out, err = capsys.readouterr()
     assert err == ""
-    assert out.startswith("# Fail over a TaskFlow service to its HA standby\n")
+    assert out.startswith("# Fail over acacia from acacia-primary to acacia-standby\n")
     assert "- only when **primary\\_fenced** is proved" in out or "- only when **primary_fenced** is proved" in out
     assert "Needed only when `potential_loss` is above 86400" in out
     assert "- then verify, within 1m 00s, looking every 1.0s:" in out
