@@ -131,7 +131,7 @@ class DecidedElsewhere:
 
     def _policy(self) -> Approval | None:
         """The step's own, where signatures count."""
-        if self._asked is None:
+        if self._asked is None or self._asked[0].question is not Question.APPROVAL:
             return None
         question, state, _ = self._asked
         action = state.the_plan.step(question.step).action

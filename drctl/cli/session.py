@@ -26,6 +26,7 @@ from drctl.adapters.transfer import HostFiles
 from drctl.cli.holds import released
 from drctl.cli.many import keep
 from drctl.cli.messengers import add_notifications, close_notifications, say_unpublished
+from drctl.cli.overdue import Overdue
 from drctl.cli.requests import DecidedElsewhere, Requests
 from drctl.cli.settings import Settings, controller, operator, pairs
 from drctl.cli.signals import Signals
@@ -271,10 +272,12 @@ def _person(manner: Manner, screen: Screen, signals: Signals, requests: Requests
     elsewhere = DecidedElsewhere(requests, SystemClock().now)
     asked = None
     if manner.terminal is not None:
-        asked = TerminalPerson(
+        asked = Overdue(SystemClock().now)
+        asked.here = TerminalPerson(
             manner.terminal,
             suspended=screen.suspended,
-            stopping=lambda: signals.stopping() or elsewhere.came(),
+            stopping=lambda: signals.stopping() or elsewhere.came() or asked.came(),
+            meanwhile=asked.word,
             who=operator(),
         )
     elsewhere.here = UnattendedPerson(

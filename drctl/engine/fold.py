@@ -281,6 +281,8 @@ def _answered(state: RunState, body: ev.PersonAnswered, at: datetime) -> RunStat
     match body.question, body.answer:
         case _, "pause":
             return replace(state, pause=True, left_open=question)
+        case _, "overtaken":
+            return state  # nothing was decided: the deadline's own question takes its place
         case Question.DEADLINE, answer:
             return _at_the_deadline(state, answer, body, at)
         case _, "abort":

@@ -212,6 +212,7 @@ def _attempts(events: Sequence[Event]) -> dict[Target, list[AttemptRow]]:
 
 
 _BY_PEOPLE = (ev.Question.APPROVAL, ev.Question.MANUAL)
+_NO_ANSWER = ("pause", "overtaken")
 
 
 def _waited(events: Sequence[Event]) -> dict[Target, float]:
@@ -222,7 +223,7 @@ def _waited(events: Sequence[Event]) -> dict[Target, float]:
         body = event.body
         if isinstance(body, ev.PersonAsked):
             asked_at = event.at
-        elif isinstance(body, ev.PersonAnswered) and body.question in _BY_PEOPLE and body.answer != "pause":
+        elif isinstance(body, ev.PersonAnswered) and body.question in _BY_PEOPLE and body.answer not in _NO_ANSWER:
             target = Target(body.step, body.host)
             found[target] = found.get(target, 0.0) + (event.at - asked_at).total_seconds()
     return found

@@ -60,12 +60,17 @@ class TerminalPerson:
         *,
         suspended: Callable[[], AbstractContextManager[None]] = nullcontext,
         stopping: Callable[[], bool] = lambda: False,
+        meanwhile: Callable[[], str] = lambda: "",
         who: str | None = None,
     ) -> None:
-        """``suspended`` takes a live screen out of the way; ``stopping`` says that a signal has come."""
+        """``suspended`` takes a live screen out of the way; ``stopping`` says that a signal has come.
+
+        ``meanwhile`` is what to say while nobody answers, when there is anything to say.
+        """
         self._terminal = terminal
         self._suspended = suspended
         self._stopping = stopping
+        self._meanwhile = meanwhile
         self.who = who if who is not None else login()
 
     def decide(self, question: PersonAsked, state: RunState) -> Answer:
@@ -98,7 +103,13 @@ class TerminalPerson:
             return Answer(answer=chosen, who=self.who, why=why) if why is not None else pause
 
     def _ask(self, prompt: str) -> str | None:
-        return self._terminal.ask(prompt, stopping=self._stopping)
+        def waited() -> bool:
+            said = self._meanwhile()
+            if said:
+                self._terminal.interrupt(one_line(said), prompt)
+            return self._stopping()
+
+        return self._terminal.ask(prompt, stopping=waited)
 
     def _vouches(self, fact: str) -> bool:
         """Typing the fact in full is slow on purpose: two primaries cost more than ten seconds."""

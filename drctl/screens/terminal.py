@@ -52,6 +52,11 @@ class Terminal:
         with suppress(OSError):
             write(self._stream, text + "\n")
 
+    def interrupt(self, text: str, prompt: str) -> None:
+        """Say something, with the bell, while a line is waited for, and put the prompt below it again."""
+        with suppress(OSError):
+            write(self._stream, f"\a\n{text}\n{prompt}")
+
     def forget_what_was_typed(self) -> None:
         """Throw away what was typed before the question was on the screen: it was no answer to it."""
         self._pending = b""
