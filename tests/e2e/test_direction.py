@@ -12,7 +12,7 @@ from drctl.lab import Lab
 from drctl.lab.commands import wait_until
 from tests.support.operator import ROOT, SERVICE, Operator, wreck_both_sites
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 HOME, AWAY = "xneelo-jnb", "azure-san"
 
