@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import tempfile
 
 import pytest
 
@@ -16,6 +17,8 @@ signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 # Drawn once, before there are other processes, which inherit them. CI draws the same runbooks each time.
 os.environ.setdefault("DRCTL_SEED", "0" if os.environ.get("CI") else str(random.randrange(10**6)))
 os.environ.setdefault("DRCTL_CRASH_SEED", str(random.randrange(10**6)))
+# What a test remembers is its own, and gone with it.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="drctl-tests-cache-")
 _SEEDS = ("DRCTL_SEED", "DRCTL_CRASH_SEED")
 
 

@@ -55,11 +55,6 @@ _SHOWN = 12
 _MAP = "tag:yaml.org,2002:map"
 
 
-def is_ansible(value: Any) -> bool:
-    """Whether a document's value is what ``ansible-inventory`` writes, or an inventory of Ansible's own."""
-    return isinstance(value, dict) and "inventory" not in value and ("_meta" in value or "all" in value)
-
-
 def from_ansible(
     loaded: Loaded, source: SourceText, problems: list[Diagnostic]
 ) -> tuple[Loaded | None, SourceText, list[Diagnostic]]:

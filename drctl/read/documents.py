@@ -10,25 +10,24 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
-from drctl.model.inventory import Inventory
 from drctl.model.runbook import Runbook
-from drctl.read.ansible import from_ansible, is_ansible
 from drctl.read.diagnostics import Diagnostic, errors, in_order, quoted
 from drctl.read.document import Document, Places
 from drctl.read.find import RUNBOOKS, callable_runbooks, called_runbook
 from drctl.read.lint import lint
 from drctl.read.lint_calls import MAX_CALLS, named_runbooks
-from drctl.read.lint_inventory import lint_inventory
-from drctl.read.prune import Pruning
-from drctl.read.shape import shape_problems
 from drctl.read.suggest import did_you_mean, listed
-from drctl.read.text import read_text
+from drctl.read.text import SourceText, read_text
 from drctl.read.yaml import Loaded, load
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from drctl.model.inventory import Inventory
 
 Model = TypeVar("Model", bound=BaseModel)
 Kind = Literal["runbook", "inventory"]
@@ -42,40 +41,66 @@ def read_runbook(path: Path | str) -> tuple[Document[Runbook] | None, list[Diagn
 
     The runbooks that it calls are read with it, and what is wrong with them is told as well.
     """
-    return _Library().read(Path(path))
+    return Library().runbook(Path(path))
 
 
 def read_inventory(path: Path | str) -> tuple[Document[Inventory] | None, list[Diagnostic]]:
     """The inventory, or None when it has an error; with all that is wrong with it, warnings too."""
-    return _read(Path(path), Inventory, lambda document, complete: (document, lint_inventory(document, complete)))
+    return Library().inventory(Path(path))
 
 
-def kind_of(path: Path | str) -> Kind | None:
-    """What the document says it is by its keys; None when it cannot be read or says neither."""
-    source, _ = read_text(Path(path))
-    loaded = load(source)[0] if source is not None else None
-    if loaded is None or not isinstance(loaded.value, dict):
-        return None
-    if "inventory" in loaded.value or is_ansible(loaded.value):
-        return "inventory"
-    return "runbook" if "runbook" in loaded.value else None
-
-
-class _Library:
-    """Runbooks that call each other, each read once. ``chain`` are those that lead to the one that is being read."""
+class Library:
+    """Documents that are read together, each of them once. A file that changes meanwhile is what it was at first."""
 
     def __init__(self) -> None:
-        self.found: dict[Path, tuple[Document[Runbook] | None, list[Diagnostic]]] = {}
-        self.chain: list[tuple[Path, str]] = []
+        self._files: dict[Path, tuple[SourceText | None, Loaded | None, list[Diagnostic]]] = {}
+        self._runbooks: dict[Path, tuple[Document[Runbook] | None, list[Diagnostic]]] = {}
+        self._chain: list[tuple[Path, str]] = []  # the runbooks that lead to the one that is being read
 
-    def read(self, path: Path, name: str = "") -> tuple[Document[Runbook] | None, list[Diagnostic]]:
-        """The runbook of that file, with those that it calls in its ``called``."""
+    def kind_of(self, path: Path) -> Kind | None:
+        """What the document says it is by its keys; None when it cannot be read or says neither."""
+        _, loaded, _ = self._loaded(path)
+        if loaded is None or not isinstance(loaded.value, dict):
+            return None
+        if "inventory" in loaded.value or is_ansible(loaded.value):
+            return "inventory"
+        return "runbook" if "runbook" in loaded.value else None
+
+    def runbook(self, path: Path) -> tuple[Document[Runbook] | None, list[Diagnostic]]:
+        """The runbook, with those that it calls in its ``called``; as ``read_runbook``."""
+        # What is wrong with one may be wrong because of those that led to it.
+        self._runbooks = {known: found for known, found in self._runbooks.items() if found[0] is not None}
+        return self._runbook(path, path.stem)
+
+    def inventory(self, path: Path) -> tuple[Document[Inventory] | None, list[Diagnostic]]:
+        """The inventory; as ``read_inventory``."""
+        from drctl.model.inventory import Inventory
+        from drctl.read.lint_inventory import lint_inventory
+
+        source, loaded, problems = self._loaded(path)
+        if source is not None and loaded is not None and is_ansible(loaded.value):
+            from drctl.read.ansible import from_ansible
+
+            loaded, source, problems = from_ansible(loaded, source, problems)
+        return _document(
+            (source, loaded, problems), Inventory, lambda found, complete: (found, lint_inventory(found, complete))
+        )
+
+    def _loaded(self, path: Path) -> tuple[SourceText | None, Loaded | None, list[Diagnostic]]:
+        """The file's text, the tree in it, and what is wrong with them."""
+        if path not in self._files:
+            source, problems = read_text(path)
+            loaded, problems = load(source) if source is not None else (None, problems)
+            self._files[path] = source, loaded, problems
+        return self._files[path]
+
+    def _runbook(self, path: Path, name: str) -> tuple[Document[Runbook] | None, list[Diagnostic]]:
         known = path.resolve()
-        if known not in self.found:
-            self.chain.append((known, name or path.stem))
-            self.found[known] = _read(path, Runbook, self._rules)
-            self.chain.pop()
-        return self.found[known]
+        if known not in self._runbooks:
+            self._chain.append((known, name))
+            self._runbooks[known] = _document(self._loaded(path), Runbook, self._rules)
+            self._chain.pop()
+        return self._runbooks[known]
 
     def _rules(self, document: Document[Runbook], complete: bool) -> tuple[Document[Runbook], list[Diagnostic]]:
         problems: list[Diagnostic] = []
@@ -88,7 +113,7 @@ class _Library:
                 problems.append(document.places.problem(path, message, hint=hint))
                 complete = False
                 continue
-            other, more = self.read(found, name)
+            other, more = self._runbook(found, name)
             problems += more
             if other is None:
                 complete = False
@@ -104,26 +129,26 @@ class _Library:
             known = callable_runbooks(by)
             said = f"there is no runbook {quoted(name)} beside {by.name} or in {RUNBOOKS}/{did_you_mean(name, known)}"
             return said, f"runbooks: {listed(known)}"
-        chain = [called for _, called in self.chain] + [name]
-        if any(path == found.resolve() for path, _ in self.chain):
+        chain = [called for _, called in self._chain] + [name]
+        if any(path == found.resolve() for path, _ in self._chain):
             return f"a runbook cannot lead to itself: {' → '.join(chain)}", ""
-        if len(self.chain) > MAX_CALLS:
+        if len(self._chain) > MAX_CALLS:
             return f"runbooks call each other more than {MAX_CALLS} deep: {' → '.join(chain)}", ""
         return None
 
 
-def _read(
-    path: Path,
+def is_ansible(value: Any) -> bool:
+    """Whether a document's value is what ``ansible-inventory`` writes, or an inventory of Ansible's own."""
+    return isinstance(value, dict) and "inventory" not in value and ("_meta" in value or "all" in value)
+
+
+def _document(
+    file: tuple[SourceText | None, Loaded | None, list[Diagnostic]],
     model: type[Model],
     rules: Callable[[Document[Model], bool], tuple[Document[Model], list[Diagnostic]]],
 ) -> tuple[Document[Model] | None, list[Diagnostic]]:
-    source, problems = read_text(path)
-    if source is None:
-        return None, problems
-    loaded, problems = load(source)
-    if loaded is not None and model is Inventory and is_ansible(loaded.value):
-        loaded, source, problems = from_ansible(loaded, source, problems)
-    if loaded is None:
+    source, loaded, problems = file
+    if source is None or loaded is None:
         return None, in_order(problems)
     places = Places(source=source, root=loaded.root)
     if not isinstance(loaded.value, dict):
@@ -149,8 +174,12 @@ def _validated(loaded: Loaded, model: type[Model], places: Places) -> tuple[Mode
         if not loaded.empty:
             return sound, True, []
     except ValidationError as error:
+        from drctl.read.shape import shape_problems
+
         details = error.errors(include_url=False)[:_MAX_SHAPE_PROBLEMS]
         problems = list(shape_problems(model, details, places))
+    from drctl.read.prune import Pruning
+
     pruning = Pruning(copy.deepcopy(loaded.value))
     taken = [pruning.remove(path) for path in reversed(loaded.empty)]
     if not any([pruning.take_out(details), *taken]):

@@ -31,7 +31,11 @@ def start_up(place: Path) -> Section:
     commands = {
         base: [sys.executable, "-c", "import typer"],
         "`drctl --help`": [*drctl, "--help"],
-        "`drctl validate runbooks/failover.yml`": [*drctl, "validate", "runbooks/failover.yml"],
+        "`drctl validate`, the whole repository": [*drctl, "validate"],
+        "`drctl validate failover`": [*drctl, "validate", "failover"],
+        "`drctl validate --json failover`, read anew": [*drctl, "validate", "--json", "failover"],
+        "`drctl validate --json`, read anew": [*drctl, "validate", "--json"],
+        "`drctl runs`": [*drctl, "--state-dir", str(place), "runs"],
     }
     for words in commands.values():
         cpu_seconds(words, place)  # the first one compiles, as after an installation

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import typer
@@ -17,32 +19,48 @@ _HEAVY = {"fabric", "paramiko", "httpx", "sqlite3", "cryptography", "jinja2", "i
 _HELP = {"drctl", "drctl.errors", "drctl.cli", "drctl.cli.main", "drctl.cli.settings", "drctl.cli.verbs"}
 
 
-def imported(*words: str) -> set[str]:
+def imported(*words: str, cache: Path) -> set[str]:
     """The modules that a command line leaves behind in a process of its own; the command must succeed."""
     code = (
         "import sys; from drctl.cli.main import execute; code = execute(sys.argv[1:]); "
         "print(*sys.modules, sep='\\n', file=sys.stderr); sys.exit(code)"
     )
-    done = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=ROOT,
+        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return set(done.stderr.splitlines())
 
 
-def test_help_imports_no_verb_and_no_document() -> None:
-    found = imported("--help")
+def test_help_imports_no_verb_and_no_document(tmp_path: Path) -> None:
+    found = imported("--help", cache=tmp_path)
     assert {name for name in found if name.split(".")[0] == "drctl"} == _HELP
     assert not found & {*_HEAVY, "pydantic", "yaml", "platformdirs"}
 
 
-def test_validate_imports_what_reads_documents_only() -> None:
-    found = imported("validate", "runbooks/failover.yml")
+@pytest.mark.parametrize("words", [("validate", "runbooks/failover.yml"), ("validate",)], ids=" ".join)
+def test_validate_imports_what_reads_documents_only_and_nothing_of_it_twice(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    found = imported(*words, cache=tmp_path)
+    assert "drctl.model.runbook" in found
     assert not found & {*_HEAVY, "rich", "drctl.adapters", "drctl.engine", "drctl.report", "drctl.screens"}
-    assert {name for name in found if name.startswith("drctl.cli.")} == {
-        "drctl.cli.main",
-        "drctl.cli.settings",
+    again = imported(*words, cache=tmp_path)
+    assert {name for name in again if name.split(".")[0] == "drctl"} == {
+        *_HELP,
+        "drctl.cli.sound",
         "drctl.cli.validate",
-        "drctl.cli.verbs",
+        "drctl.read",
+        "drctl.read.diagnostics",
+        "drctl.read.find",
+        "drctl.read.suggest",
     }
+    assert not again & {*_HEAVY, "rich", "yaml"}
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -16,7 +16,7 @@ from drctl.model.inventory import Inventory
 from drctl.read import text
 from drctl.read.diagnostics import Diagnostic, Severity, errors, render_all
 from drctl.read.document import Document
-from drctl.read.documents import kind_of, read_inventory
+from drctl.read.documents import Library, read_inventory
 from drctl.read.find import documents_in, find_inventory
 
 CASE = Path(__file__).parents[1] / "cases" / "ansible" / "inventory.json"
@@ -258,7 +258,7 @@ def standard_input(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes]
 def test_standard_input_may_be_asked_for_twice(standard_input: Callable[[bytes], None]) -> None:
     standard_input(CASE.read_bytes())
     path = find_inventory("-", environ={})
-    assert kind_of(path) == "inventory"
+    assert Library().kind_of(path) == "inventory"
     assert sound(*read_inventory(path)).inventory == "acacia"
 
 

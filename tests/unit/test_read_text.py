@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from drctl.read.diagnostics import Diagnostic
-from drctl.read.documents import kind_of, read_inventory, read_runbook
+from drctl.read.documents import Library, read_inventory, read_runbook
 from drctl.read.text import MAX_BYTES, SourceText, split_lines
 from drctl.read.yaml import MAX_DEPTH, load
 
@@ -95,7 +95,7 @@ def test_a_missing_file_a_directory_and_a_pipe(tmp_path: Path) -> None:
         document, problems = read_inventory(tmp_path / name)
         assert document is None
         assert said in only(problems).message
-        assert kind_of(tmp_path / name) is None
+        assert Library().kind_of(tmp_path / name) is None
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
