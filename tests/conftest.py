@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
+import shutil
 import signal
 import tempfile
 
@@ -19,6 +21,7 @@ os.environ.setdefault("DRCTL_SEED", "0" if os.environ.get("CI") else str(random.
 os.environ.setdefault("DRCTL_CRASH_SEED", str(random.randrange(10**6)))
 # What a test remembers is its own, and gone with it.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="drctl-tests-cache-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 _SEEDS = ("DRCTL_SEED", "DRCTL_CRASH_SEED")
 
 
