@@ -6,23 +6,20 @@ format is in ``docs/reference/journal.md``; ``sha256`` is over the canonical JSO
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_type_hints
 
+from drctl.adapters.chain import FIRST_PREVIOUS, body_of, canonical, chained, digest_of, redacted, text_of
 from drctl.errors import DocumentError, JournalError
 from drctl.model.events import OF_MESSAGES, Body, Ended, Event, RunEnded, RunStarted
-from drctl.plan.codec import from_json, to_json
+from drctl.plan.codec import to_json
 
 FORMAT = 2
-FIRST_PREVIOUS = "0" * 64
-_KINDS: dict[str, type[Body]] = {get_type_hints(kind)["type"].__args__[0]: kind for kind in get_args(Body)}
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -63,49 +60,6 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 def new_run_id(now: datetime, service: str) -> str:
     """A name that sorts by time, says the service, and does not collide: ``20261123-031200-taskflow-demo-4f2a``."""
     return f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{service}-{secrets.token_hex(2)}"
-
-
-def _text_of(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def canonical(value: object) -> str:
-    """JSON that is the same for the same value: sorted keys, no blanks, UTF-8."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def body_of(text: str) -> Body:
-    """The event's body from its JSON.
-
-    Raises:
-        DocumentError, KeyError, TypeError, ValueError: when it is of no known type, or not of that type's form.
-    """
-    data = json.loads(text)
-    return from_json(_KINDS[data["type"]], data)
-
-
-def chained(*, run_id: str, sequence: int, at: str, body: str, previous: str) -> bytes:
-    """The text that an event's sha256 is over, on one line: canonical JSON, as ``body`` must be already."""
-    before, after = canonical({"at": at}), canonical({"previous": previous, "run_id": run_id, "sequence": sequence})
-    return f'{before[:-1]},"body":{body},{after[1:]}'.encode("utf-8", "surrogatepass")
-
-
-def digest_of(*, run_id: str, sequence: int, at: str, body: str, previous: str) -> str:
-    """The sha256 that an event must carry; ``body`` is its canonical JSON."""
-    line = chained(run_id=run_id, sequence=sequence, at=at, body=body, previous=previous)
-    return hashlib.sha256(line).hexdigest()
-
-
-def _redacted(value: Any, redact: Callable[[str], str]) -> Any:
-    match value:
-        case str():
-            return redact(value)
-        case list():
-            return [_redacted(v, redact) for v in value]
-        case dict():
-            return {k: _redacted(v, redact) for k, v in value.items()}
-        case _:
-            return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +150,7 @@ class JournalFile:
         Raises:
             JournalError: when it cannot be written, or another process has written this sequence number.
         """
-        row = (event.run_id, event.sequence, _text_of(event.at), event.body.type, body, event.previous, event.sha256)
+        row = (event.run_id, event.sequence, text_of(event.at), event.body.type, body, event.previous, event.sha256)
         try:
             self._db.execute("INSERT INTO events VALUES (?,?,?,?,?,?,?)", row)
         except sqlite3.IntegrityError:
@@ -375,8 +329,8 @@ class RunJournal:
         """
         # The plan holds references only, and its digest must stay what it is: everything else is redacted by value.
         plain = to_json(body)
-        text = canonical(plain if isinstance(body, RunStarted) else _redacted(plain, self.redact))
-        at = _text_of(self.now())
+        text = canonical(plain if isinstance(body, RunStarted) else redacted(plain, self.redact))
+        at = text_of(self.now())
         sequence = self.sequence + 1
         sha256 = digest_of(run_id=self.run_id, sequence=sequence, at=at, body=text, previous=self.head)
         event = Event(

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from drctl.adapters.journal import FIRST_PREVIOUS, JournalFile, canonical
+from drctl.adapters.chain import FIRST_PREVIOUS, canonical
+from drctl.adapters.journal import JournalFile
 from drctl.errors import JournalError
 from drctl.model.events import JsonObject
 

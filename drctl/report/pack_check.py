@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from drctl import __version__
-from drctl.adapters.journal import FIRST_PREVIOUS, body_of
+from drctl.adapters.chain import FIRST_PREVIOUS, body_of
 from drctl.adapters.signatures import BadSignature
 from drctl.adapters.signatures import verify as verify_signature
 from drctl.errors import DocumentError

@@ -10,7 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from drctl.engine import rounds
-from drctl.engine.decide import name_of
+from drctl.engine.decide_target import name_of
 from drctl.engine.objectives import entered, steps_done
 from drctl.engine.state import RunState, Target, TargetState, targets_of, tolerated
 from drctl.model.events import Act, Outcome

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from drctl.adapters.journal import FIRST_PREVIOUS, FORMAT, JournalFile, RunJournal, digest_of, new_run_id
+from drctl.adapters.chain import FIRST_PREVIOUS, digest_of
+from drctl.adapters.journal import FORMAT, JournalFile, RunJournal, new_run_id
 from drctl.adapters.redact import Redactor
 from drctl.errors import JournalError
 from drctl.model.events import (

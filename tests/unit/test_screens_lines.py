@@ -11,8 +11,8 @@ from datetime import timedelta
 
 import pytest
 
+from drctl.adapters.chain import canonical
 from drctl.adapters.clock import SystemClock
-from drctl.adapters.journal import canonical
 from drctl.engine.fold import fold, fold_all
 from drctl.engine.state import RunState, Target
 from drctl.model import events as ev
