@@ -42,6 +42,15 @@ TESTS = {
         "test_an_up_that_was_killed_half_way_is_cleaned[down]",
         "test_the_inventory_says_what_is_there",
     ),
+    "test_bad_days_links.py": (
+        "test_three_hosts_fall_silent_in_mid_step_and_come_back",
+        "test_power_lost_in_mid_step_is_in_doubt_until_the_verify_has_looked",
+    ),
+    "test_bad_days_hosts.py": (
+        "test_a_target_with_no_room_for_the_jobs_files_runs_nothing",
+        "test_a_host_without_setsid_runs_steps_by_perl_or_python_and_without_these_none",
+        "test_a_login_shell_that_knows_nothing_of_posix_and_talks",
+    ),
 }
 NET = "10.76"
 
