@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from drctl.errors import DrctlError, ExitCode, JournalError
 
 if TYPE_CHECKING:
-    from drctl.adapters.servers import Answer
+    from drctl.adapters.servers import Said
     from drctl.cli.settings import Settings
     from drctl.engine.standing import Move, Server, Standing
     from drctl.model.inventory import Inventory
@@ -65,14 +65,20 @@ def on_the_servers(settings: Settings, inventory: InventoryDocument, service: st
     from drctl.adapters.commands import Commands
     from drctl.adapters.redact import Redactor
     from drctl.adapters.secrets import SecretResolver
-    from drctl.adapters.servers import ask
+    from drctl.adapters.servers import Asked, ask
     from drctl.plan.build import ssh_config_of
     from drctl.plan.hosts import HostWords
 
     words = HostWords(inventory=inventory.value, service=service, ssh_config=ssh_config_of(inventory))
+
+    def server(host: str) -> Asked:
+        own, common = inventory.value.hosts[host].vars, inventory.value.services[service].vars
+        pgdata = own.get("pgdata", common.get("pgdata"))
+        return Asked(endpoint=words.endpoint(host, ()), pgdata=pgdata if isinstance(pgdata, str) else "")
+
     commands = Commands(SecretResolver(Redactor()))
     try:
-        answers = ask(commands, {role: words.endpoint(words.hosts(role)[0], ()) for role in (HOME, AWAY)})
+        answers = ask(commands, {role: server(words.hosts(role)[0]) for role in (HOME, AWAY)})
     finally:
         commands.close()
     return _standing(settings, inventory.value, service, answers)
@@ -81,7 +87,8 @@ def on_the_servers(settings: Settings, inventory: InventoryDocument, service: st
 def sentence(found: Standing, service: str) -> str:
     """Which way it goes, and why."""
     ends = f"from {found.primary.host} ({found.primary.role}) to {found.standby.host} ({found.standby.role})"
-    return f"{service} goes {ends}: {'; '.join(found.because)}"
+    mend = f"; its data may be whole, and only room is missing: drctl run release-wal {service}"
+    return f"{service} goes {ends}: {'; '.join(found.because)}{mend if found.primary.no_room else ''}"
 
 
 def refused(service: str, runbook: str, why: str) -> DrctlError:
@@ -97,12 +104,13 @@ def refused(service: str, runbook: str, why: str) -> DrctlError:
     )
 
 
-def _standing(settings: Settings, inventory: Inventory, service: str, answers: Mapping[str, Answer]) -> Standing:
+def _standing(settings: Settings, inventory: Inventory, service: str, answers: Mapping[str, Said]) -> Standing:
+    from drctl.adapters.servers import Said
     from drctl.engine.standing import Server, standing
 
     def server(role: str) -> Server:
-        in_recovery, why = answers.get(role, (None, ""))
-        return Server(role=role, host=inventory.services[service].hosts_of(role)[0], in_recovery=in_recovery, why=why)
+        said, host = answers.get(role, Said()), inventory.services[service].hosts_of(role)[0]
+        return Server(role=role, host=host, in_recovery=said.in_recovery, why=said.why, no_room=said.no_room)
 
     home, away = server(HOME), server(AWAY)
     move = next(_moves(settings, service, home, away), None)

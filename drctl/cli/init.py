@@ -15,7 +15,7 @@ Where = Annotated[Path, typer.Argument(metavar="DIR", help="The directory; it is
 
 RUNBOOKS = (
     "failover", "restore", "readiness", "switchover", "failback", "rebuild-standby",
-    "restore-copy", "last-acknowledged-write", "fence-primary", "open-the-door", "protect-again",
+    "release-wal", "restore-copy", "last-acknowledged-write", "fence-primary", "open-the-door", "protect-again",
 )  # fmt: skip
 
 

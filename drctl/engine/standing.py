@@ -32,6 +32,7 @@ class Server:
     host: str
     in_recovery: bool | None = None
     why: str = ""
+    no_room: bool = False  # its host answers, its database does not, and its disk is full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

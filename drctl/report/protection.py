@@ -55,6 +55,8 @@ def cure(period: Period) -> str:
     match run.runbook:
         case "failover" if given.get("to", "standby") == "standby":
             return f"drctl failback {run.service}"
+        case "release-wal":
+            source, target = given.get("from") or "primary", given.get("to") or "standby"
         case "switchover" | "failover":
             source, target = given.get("to") or "standby", given.get("from") or "primary"
         case "restore":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from drctl.read.documents import read_runbook
-from drctl.read.walk import scripts_of
+from drctl.read.walk import placed_steps, scripts_of
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = sorted((ROOT / "runbooks").glob("*.yml"))
@@ -35,6 +36,23 @@ def test_scripts_pass_shellcheck(path: Path) -> None:
     )
     found = [f"{path.name}:{line} {step}: {c}" for step, line, text in scripts for c in complaints(text)]
     assert not found, "\n".join(found)
+
+
+MOVES_THE_DATABASE = re.compile(
+    r"pg_basebackup\" |pg_rewind\" |pgbackrest .*\b(backup|restore)( 2>&1.*)?$|pg_dump|rsync ", re.M
+)
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda p: p.name)
+def test_a_step_that_moves_the_database_says_that_it_carries_data(path: Path) -> None:
+    """Else nobody looks at the country of where it goes, neither before the run nor when it is sent."""
+    document, _ = read_runbook(path)
+    assert document
+    moving = [s.step for s in placed_steps(document.value) if MOVES_THE_DATABASE.search(str(s.step.run))]
+    assert [step.id for step in moving if step.carries is None] == []
+    assert bool(moving) == (
+        path.name in ("rebuild-standby.yml", "protect-again.yml", "failback.yml", "restore-copy.yml")
+    )
 
 
 def test_a_careless_script_would_be_found() -> None:

@@ -139,6 +139,10 @@ def test_status_says_from_when_to_when_a_service_was_unprotected_over_several_ru
          "drctl run rebuild-standby acme --input source=standby --input target=primary"),
         ("restore", {"target": "primary", "other": "standby"},
          "drctl run rebuild-standby acme --input source=primary --input target=standby"),
+        ("failover", {"from": "standby", "to": "primary"},
+         "drctl run rebuild-standby acme --input source=primary --input target=standby"),
+        ("release-wal", {"from": "standby", "to": "primary"},
+         "drctl run rebuild-standby acme --input source=standby --input target=primary"),
         ("failback", {}, "drctl run rebuild-standby acme --input source=primary --input target=standby"),
     ],
 )  # fmt: skip

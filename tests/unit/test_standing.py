@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from drctl.adapters.servers import ask
+from drctl.adapters import servers as asking
+from drctl.adapters.servers import Asked, Said, ask
 from drctl.cli.direction import completed, given_by_hand
 from drctl.cli.main import execute
 from drctl.engine.ports import CommandResult, Ending
@@ -19,6 +20,7 @@ from drctl.engine.standing import Contradiction, Move, Server, last_move, standi
 from drctl.errors import ExitCode
 from drctl.model.plan import OnFailure, Section, Stage
 from drctl.model.runbook import Input, Runbook
+from tests.house.test_runbook_scripts import complaints
 from tests.support.world import Bench, FakeHosts, endpoint, ends, exits, plan, plan_of_stages, step
 
 ROOT = Path(__file__).parents[2]
@@ -146,26 +148,33 @@ class Hosts:
         return CommandResult(ending=Ending.FINISHED, exit_code=0)
 
 
-def asked(hosts: Hosts, within_s: float = 20.0) -> dict[str, tuple[bool | None, str]]:
+def asked(hosts: Hosts, within_s: float = 20.0) -> list[Said]:
+    """What xneelo and azure say."""
+    servers = {name: Asked(endpoint=endpoint(name), pgdata="/data") for name in ("xneelo", "azure")}
     try:
-        return ask(hosts, {"primary": endpoint("xneelo"), "standby": endpoint("azure")}, within_s=within_s)  # type: ignore[arg-type]
+        return list(ask(hosts, servers, within_s=within_s).values())  # type: ignore[arg-type]
     finally:
         hosts.let_go.set()
 
 
+PRIMARY, STANDBY = Said(in_recovery=False), Said(in_recovery=True)
+
+
 def test_a_standby_that_answers_is_enough_and_a_lost_primary_is_not_waited_for() -> None:
-    hosts = Hosts(xneelo=None, azure=b"t\n")
-    assert asked(hosts) == {"primary": (None, ""), "standby": (True, "")}
+    assert asked(Hosts(xneelo=None, azure=b"t\n")) == [Said(), STANDBY]
 
 
 def test_a_server_that_takes_writes_is_not_enough() -> None:
     """The other one may take writes as well."""
     unreachable = CommandResult(ending=Ending.UNREACHABLE, detail="no route")
-    assert asked(Hosts(xneelo=b"f\n", azure=b"f\n")) == {"primary": (False, ""), "standby": (False, "")}
-    assert asked(Hosts(xneelo=unreachable, azure=b"f\n")) == {"primary": (None, "no route"), "standby": (False, "")}
-    assert asked(Hosts(xneelo=b"", azure=b"psql: error\n"))["standby"] == (None, "its database does not answer")
-    late = asked(Hosts(xneelo=None, azure=b"f\n"), within_s=0.2)
-    assert late == {"primary": (None, "no answer within 0.2 s"), "standby": (False, "")}
+    assert asked(Hosts(xneelo=b"f\n", azure=b"f\n")) == [PRIMARY, PRIMARY]
+    assert asked(Hosts(xneelo=unreachable, azure=b"f\n")) == [Said(why="no route"), PRIMARY]
+    assert asked(Hosts(xneelo=None, azure=b"f\n"), within_s=0.2) == [Said(why="no answer within 0.2 s"), PRIMARY]
+
+
+def test_a_database_without_room_is_told_from_one_that_is_lost() -> None:
+    full = Said(why="its database does not answer, and its disk is 100 % full", no_room=True)
+    assert asked(Hosts(xneelo=b"0 100\n", azure=b"65536 99\n")) == [full, Said(why="its database does not answer")]
 
 
 def test_each_role_that_nobody_gave_is_turned() -> None:
@@ -189,3 +198,7 @@ def test_validate_holds_the_inventory_to_both_directions(tmp_path: Path, capsys:
     words = [str(ROOT / "runbooks" / "failover.yml"), "-i", str(tmp_path / "world.yml"), "-s", "acacia"]
     assert execute(["validate", *words]) == ExitCode.INVALID_DOCUMENT
     assert '"power_off_standby"' in capsys.readouterr().out
+
+
+def test_the_script_that_asks_passes_shellcheck() -> None:
+    assert complaints(asking._ASK) == []
