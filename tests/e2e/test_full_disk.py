@@ -12,7 +12,7 @@ from drctl.lab.commands import wait_until
 from tests.support.operator import ROOT
 from tests.support.pages import type_all
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 HOME, AWAY = "xneelo-jnb", "azure-san"
 

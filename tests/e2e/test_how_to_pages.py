@@ -10,7 +10,7 @@ from drctl.lab import Lab
 from tests.support.operator import ROOT
 from tests.support.pages import seat, type_all
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 HOW_TO = ROOT / "docs" / "how-to"
 
