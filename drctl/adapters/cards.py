@@ -63,14 +63,15 @@ class Cards(Generic[Card]):
         self,
         journal: JournalFile,
         *,
+        wanted: Callable[[str], bool] = lambda run_id: True,
         newest: int | None = None,
         progress: Callable[[int, int], None] = lambda done, all_: None,
     ) -> list[Card]:
-        """A card for each run, or for so many of the newest, the newest first.
+        """A card for each run whose id is ``wanted``, or for so many of the newest of those, the newest first.
 
         ``progress`` is told how many of those that are not kept yet have been made.
         """
-        heads = journal.last_sums()[:newest]
+        heads = [(run_id, head) for run_id, head in journal.last_sums() if wanted(run_id)][:newest]
         kept = self._kept(oldest=heads[-1][0]) if heads else {}
         missing = sum(1 for run_id, head in heads if kept.get(run_id, (None,))[0] != head)
         found: list[Card] = []

@@ -24,12 +24,10 @@ if TYPE_CHECKING:
     from drctl.model.plan import Endpoint
     from drctl.plan.build import InventoryDocument
 
-CLOCK_LIMIT_S = 2.0
 DISK_LIMIT_PERCENT = 90
 
 # One line for each thing; what is printed is data, and is parsed as such.
 _PROBE = r"""
-printf 'time %s\n' "$(date -u +%s.%N)"
 printf 'disk %s\n' "$(df -P / "$HOME" | awk '
     NR > 1 { sub("%", "", $5); if ($5 + 0 > full) full = $5 }
     END { print full }')"
@@ -178,31 +176,29 @@ def _off_until_a_drill(finding: Finding) -> Finding:
 
 def _host(commands: Commands, endpoint: Endpoint) -> Finding:
     from drctl.adapters.clock import SystemClock
+    from drctl.adapters.clocks import host_clock
     from drctl.engine.ports import Ending, ShellCommand
+    from drctl.model.circumstances import CLOCK_LIMIT_S
     from drctl.report.by_hand import ssh_line
 
     kept: list[bytes] = []
-    clock = SystemClock()
-    # The connection first: the time that it takes to be made is no offset of a clock.
-    commands.probe(endpoint, ShellCommand(script=":"), timeout_s=20, output=lambda stream, data: None)
-    before = clock.now().timestamp()
+    clock = host_clock(commands, endpoint, SystemClock(), timeout_s=20)
     result = commands.probe(
         endpoint, ShellCommand(script=_PROBE), timeout_s=20, output=lambda stream, data: kept.append(data)
     )
-    middle = (before + clock.now().timestamp()) / 2
     if result.ending is not Ending.FINISHED:
         return Finding(endpoint.host, False, f"{result.ending}: {result.detail}", f"{ssh_line(endpoint)} true")
     told = [line.split(" ", 1) for line in b"".join(kept).decode("utf-8", "replace").splitlines() if " " in line]
     facts = {name: value for name, value in told if name != "missing"}
     problems = [f"{value} is missing" for name, value in told if name == "missing"]
-    there_s, full = _number(facts.get("time", "")), _number(facts.get("disk", ""))
+    full = _number(facts.get("disk", ""))
     clock_says, disk_says = "?", "?"
-    if there_s is None:
+    if clock.offset_s is None:
         problems.append("its clock cannot be read")
     else:
-        clock_says = f"{there_s - middle:+.2f} s"
-        if abs(there_s - middle) > CLOCK_LIMIT_S:
-            problems.append(f"its clock is {there_s - middle:+.1f} s off")
+        clock_says = f"{clock.offset_s:+.2f} s"
+        if abs(clock.offset_s) > CLOCK_LIMIT_S:
+            problems.append(f"its clock is {clock.offset_s:+.1f} s off")
     if full is None:
         problems.append("how full its disk is cannot be read")
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 _WORTH_TELLING = 100
 
 
-def cards(settings: Settings) -> list[RunCard]:
-    """A card for each run, the newest first; a run whose chain is broken has none."""
+def cards(
+    settings: Settings, *, wanted: Callable[[str], bool] = lambda run_id: True, newest: int | None = None
+) -> list[RunCard]:
+    """A card for each run whose id is wanted, the newest first; a run whose chain is broken has none."""
     with _reading(settings) as journal:
-        return _cards(settings, journal).of(journal, progress=_tell)
+        return _cards(settings, journal).of(journal, wanted=wanted, newest=newest, progress=_tell)
 
 
 def briefs(settings: Settings, newest: int) -> list[Brief]:

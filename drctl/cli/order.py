@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from drctl.cli.circumstances import Occasion, exercise_noted
 from drctl.cli.settings import Settings, pairs
 from drctl.errors import DrctlError, ExitCode, UsageError
 
@@ -43,6 +44,7 @@ class Order:
     break_glass: list[str] = field(default_factory=list)
     drill: bool = False
     on_production: str = ""  # the service's name, typed: this drill may change production
+    occasion: Occasion = field(default_factory=Occasion)
     saved: Path | None = None  # a plan to be carried out exactly as it is; it holds runbook, service and inputs
 
     def carry_out(self, settings: Settings) -> int:
@@ -80,6 +82,8 @@ class Order:
         if not self.check and not self._confirmed(plan, manner, way):
             raise DrctlError("not begun", state="nothing was changed", exit_code=ExitCode.ABORTED)
         run_id = new_run_id(now, plan.service)
+        if not self.check:
+            given = (*given, exercise_noted(settings, plan, self.occasion, now))
         return start(settings, plan, manner, run_id=run_id, given=given, reason=self.reason)
 
     @property

@@ -23,6 +23,7 @@ from drctl.adapters.redact import Redactor
 from drctl.adapters.secrets import SecretResolver
 from drctl.adapters.ssh.ways import SshRoutes
 from drctl.adapters.transfer import HostFiles
+from drctl.cli.circumstances import controller_noted, look_at_clocks
 from drctl.cli.holds import released
 from drctl.cli.many import keep
 from drctl.cli.messengers import add_notifications, close_notifications, say_unpublished
@@ -143,8 +144,8 @@ def start(settings: Settings, plan: Plan, manner: Manner, *, run_id: str, given:
         operator_keys=_own_keys(plan),
         exposure=KeptFiles(settings.state_dir / "backups", plan.service).exposure(),
     )
-    made = _forecast(settings, plan)
-    return _conduct(settings, plan, manner, run_id=run_id, state=RunState(), bodies=(first, *given, *made))
+    made = (controller_noted(plan), *given, *_forecast(settings, plan))
+    return _conduct(settings, plan, manner, run_id=run_id, state=RunState(), bodies=(first, *made))
 
 
 def _forecast(settings: Settings, plan: Plan) -> tuple[Body, ...]:
@@ -166,7 +167,8 @@ def go_on(settings: Settings, state: RunState, manner: Manner) -> int:
         interactive=manner.interactive,
         operator_keys=_own_keys(state.the_plan),
     )
-    return _conduct(settings, state.the_plan, manner, run_id=state.run_id, state=state, bodies=(first,))
+    bodies = (first, controller_noted(state.the_plan))
+    return _conduct(settings, state.the_plan, manner, run_id=state.run_id, state=state, bodies=bodies)
 
 
 def _own_keys(plan: Plan) -> tuple[str, ...]:
@@ -243,6 +245,8 @@ def _conduct(
         signals.conductor, signals.leaving = conductor, screen.leaving
         stack.enter_context(signals.installed())
         _begin(screen, stack, conductor)
+        if state.plan is None:  # a run is beginning
+            stack.callback(look_at_clocks(plan, SecretResolver(redactor), inbox.put))
         state = conductor.conduct(*bodies)
         for left in released(commands, state):
             sys.stderr.write(f"{left}\n")

@@ -27,6 +27,7 @@ from drctl.model.events import (
     AttemptFinished,
     AttemptStarted,
     Body,
+    ClocksRead,
     Ended,
     MessengerFailed,
     NotificationSent,
@@ -49,7 +50,9 @@ class _Left:
     target: Target
 
 
-Message = AttemptFinished | StopRequested | MessengerFailed | NotificationSent | NotificationSettled | _Left
+Message = (
+    AttemptFinished | StopRequested | MessengerFailed | NotificationSent | NotificationSettled | ClocksRead | _Left
+)
 
 
 @dataclass(slots=True)

@@ -82,6 +82,8 @@ def _folded(state: RunState, event: ev.Event) -> RunState:
             return replace(state, clock={**state.clock, body.mark: ClockPoint(at=body.at, source=body.source)})
         case ev.ForecastMade() as body:
             return replace(state, forecast=body)
+        case ev.ControllerNoted() | ev.ExerciseNoted() | ev.ClocksRead():
+            return state  # the report reads them; nothing is decided by them
         case ev.StopRequested() as body:
             return replace(state, stop=body, abort=body.by if body.how == "abort" else state.abort)
         case ev.MessengerFailed() as body:

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from drctl.model.circumstances import ClockReading, EarlierRun, Repository
 from drctl.model.exposure import Exposure
 from drctl.model.messages import Fate, Moment
 from drctl.model.plan import Mark, Plan
@@ -229,6 +230,46 @@ class ForecastMade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerNoted:
+    """From where a process conducts the run, with which drctl, by which clock, and what the runbook is a version of.
+
+    ``site`` and ``country`` are empty when the machine is no host of the inventory.
+    """
+
+    type: Literal["controller_noted"] = "controller_noted"
+    site: str
+    country: str
+    drctl_version: str
+    clock: ClockReading
+    repository: Repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExerciseNoted:
+    """As which exercise the run began. The dates are the programme's, before the run and once it has come to its end;
+    ``programme`` says what decides them, or why there are none. ``earlier`` goes from the oldest to the newest.
+    """
+
+    type: Literal["exercise_noted"] = "exercise_noted"
+    scenario: str = ""
+    excluded: tuple[str, ...] = ()
+    observers: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()  # key persons whose absence is part of the exercise
+    planned_at: datetime | None = None
+    next_due_at: datetime | None = None
+    programme: str = ""
+    earlier: tuple[EarlierRun, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClocksRead:
+    """The clocks of the plan's hosts, against the controller's, when the run began."""
+
+    type: Literal["clocks_read"] = "clocks_read"
+    readings: tuple[ClockReading, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequested:
     """A signal or an abort: nothing new is started."""
 
@@ -293,6 +334,9 @@ Body = (
     | PersonAnswered
     | ClockMarked
     | ForecastMade
+    | ControllerNoted
+    | ExerciseNoted
+    | ClocksRead
     | StopRequested
     | MessengerFailed
     | NotificationSent

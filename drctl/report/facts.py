@@ -14,9 +14,11 @@ from typing import Self
 
 from drctl.engine.objectives import Verdict
 from drctl.errors import ExitCode
+from drctl.model.circumstances import ClockReading, EarlierRun, Repository
 from drctl.model.events import Act, Ended, Outcome, Question, Reason
 from drctl.model.plan import Mark, Mode, Section
 from drctl.report.assured import Control, CopyTried, Coverage, DrillSafety, Reconstitution, ResidencyRow
+from drctl.report.circumstances import ExerciseRow, Session
 from drctl.report.timing import Elapsed, Stretch
 from drctl.report.told import MessageRow
 
@@ -36,18 +38,6 @@ class Given:
     name: str
     text: str | None
     secret: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """A process that carried the run on: the first one started it, the others resumed it."""
-
-    began_at: datetime
-    operator: str
-    controller: str
-    pid: int
-    interactive: bool
-    resumed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +163,10 @@ class Decision:
     why: str
     waited_s: float
     fact: str  # for an override: what was vouched for
+    fingerprint: str = ""  # of the key that signed it
+    signed_at: datetime | None = None  # as the signed statement says
+    signed_plan: str = ""  # the plan's digest in the signed statement
+    signature_verified: bool = False  # drctl verified it when it was given, and it counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,7 +321,11 @@ class Summary(Brief):
     yearly_budget_used: float | None  # of the 8.76 h that 99.9 % leave a year; None outside the SLA or not measured
     timezone: str
     stretches: tuple[Stretch, ...]
+    exercise: ExerciseRow | None
+    trend: tuple[EarlierRun, ...]  # earlier exercises of this service by this runbook, and this run as the last
     sessions: tuple[Session, ...]
+    repository: Repository | None
+    host_clocks: tuple[ClockReading, ...]
     decisions: tuple[Decision, ...]
     proofs: tuple[Proof, ...]
     deviations: tuple[Deviation, ...]

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from drctl.engine import deadline as deadlines
 from drctl.engine import rounds
+from drctl.engine.approvals import Statement, parse
 from drctl.engine.objectives import Verdict, entered_steps
 from drctl.engine.state import RunState, Target, targets_of, tolerated
 from drctl.model import events as ev
@@ -29,6 +30,7 @@ def decisions(events: Sequence[Event], state: RunState) -> tuple[Decision, ...]:
         elif isinstance(event.body, ev.PersonAnswered):
             body = event.body
             fact = (state.the_plan.step(body.step).requires or "") if body.question is Question.OVERRIDE else ""
+            signed = _signed(body)
             found.append(
                 Decision(
                     at=event.at,
@@ -41,10 +43,22 @@ def decisions(events: Sequence[Event], state: RunState) -> tuple[Decision, ...]:
                     why=body.why,
                     waited_s=max(0.0, (event.at - asked[0]).total_seconds()) if asked else 0.0,
                     fact=fact,
+                    fingerprint=body.fingerprint,
+                    signed_at=signed.issued if signed else None,
+                    signed_plan=signed.plan if signed else "",
+                    signature_verified=bool(body.signature) and body.answer == "approve",
                 )
             )
             asked = None
     return tuple(found)
+
+
+def _signed(body: ev.PersonAnswered) -> Statement | None:
+    """What was signed; None when nothing was, or it was no approval's statement."""
+    try:
+        return parse(body.statement) if body.statement else None
+    except ValueError:
+        return None
 
 
 def proofs(state: RunState) -> tuple[Proof, ...]:
@@ -205,7 +219,7 @@ _BY_MODE = {
 }
 
 
-def limits(state: RunState, *, rto: Objective, rpo: Objective) -> tuple[str, ...]:
+def limits(state: RunState, *, rto: Objective, rpo: Objective, clocks_read: bool) -> tuple[str, ...]:
     """What this run does not show."""
     steps = state.the_plan.steps()
     said = [_BY_MODE[state.mode]] if state.mode in _BY_MODE else []
@@ -241,7 +255,8 @@ def limits(state: RunState, *, rto: Objective, rpo: Objective) -> tuple[str, ...
         said.append(f"out of reach, so nothing is known of: {', '.join(dict.fromkeys(t.host for t in lost))}")
     if any(s.sensitive for s in steps):
         said.append("the output of sensitive steps is withheld here; its sha256 is shown")
-    said.append("hosts' clocks are taken as they are; their offset from the controller's was not measured")
+    offset = "was measured once, at the start" if clocks_read else "was not measured"
+    said.append(f"hosts' clocks are taken as they are; their offset from the controller's {offset}")
     if state.ended in (None, Ended.PAUSED):
         said.append("the run is not over: what is said here may still change")
     return tuple(said)

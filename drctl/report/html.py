@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from drctl.model.events import Ended, Outcome
 from drctl.model.units import format_duration, format_instant, local_time
-from drctl.report import assurance_words, words
+from drctl.report import assurance_words, circumstances_words, trend, words
 from drctl.report.facts import Summary
 from drctl.report.harmless import visible
 from drctl.report.timeline import timeline
@@ -59,6 +59,8 @@ def render(summary: Summary) -> str:
         policy=_POLICY.format(base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()),
         line=timeline(summary),
         assured=assurance_words.sections(summary),
+        around=circumstances_words,
+        charts=trend.charts(summary.trend, rto_s=summary.rto.target_s, rpo_s=summary.rpo.target_s),
         local=partial(_local, timezone=summary.timezone),
         standing=_standing(summary),
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from drctl.model.events import Outcome
 from drctl.model.units import format_instant
-from drctl.report import assurance_words, words
+from drctl.report import assurance_words, circumstances_words, words
 from drctl.report.facts import HostRow, OutputRow, StepRow, Summary
 from drctl.report.harmless import code, fenced, markdown, visible
 
@@ -25,6 +25,8 @@ def render(summary: Summary) -> str:
 def _lines(summary: Summary) -> Iterator[str]:
     yield from _head(summary)
     yield from _objectives(summary)
+    yield from _told("Exercise", circumstances_words.exercise(summary))
+    yield from _trend(summary)
     yield from _times(summary)
     yield from _steps(summary)
     yield from _people(summary)
@@ -100,6 +102,20 @@ def _objectives(found: Summary) -> Iterator[str]:
     yield ""
 
 
+def _told(title: str, said: Iterable[str]) -> Iterator[str]:
+    """A section of sentences."""
+    yield from (f"## {title}", "", *(f"- {markdown(one)}" for one in said), "")
+
+
+def _trend(found: Summary) -> Iterator[str]:
+    if not found.trend:
+        return
+    yield from ("## Trend", "")
+    names = ("start (UTC)", "mode", "restored in", "RTO", "RPO", "run", "head of its chain")
+    yield from _table(names, ([markdown(c) for c in circumstances_words.trend_row(row)] for row in found.trend))
+    yield from (f"Trend: {markdown(circumstances_words.trend_said(found))}.", "")
+
+
 def _times(found: Summary) -> Iterator[str]:
     yield "## Clock"
     yield ""
@@ -143,16 +159,7 @@ def _step_row(step: StepRow, host: HostRow) -> tuple[str, ...]:
 
 
 def _people(found: Summary) -> Iterator[str]:
-    yield "## People"
-    yield ""
-    yield from _table(
-        ("when (UTC)", "who", "what"),
-        (
-            (format_instant(s.began_at), markdown(f"{s.operator} on {s.controller}"),
-             ("resumed" if s.resumed else "started") + ("" if s.interactive else ", unattended"))
-            for s in found.sessions
-        ),
-    )  # fmt: skip
+    yield from _told("People", circumstances_words.people(found))
     if not found.decisions:
         yield "No decision was asked for."
         yield ""
@@ -162,7 +169,7 @@ def _people(found: Summary) -> Iterator[str]:
         (
             (format_instant(d.at), str(d.question), markdown("@".join(p for p in (d.step, d.host) if p) +
              (f" ({d.fact})" if d.fact else "")), f"**{markdown(d.answer)}**", markdown(d.who or "nobody was there"),
-             markdown(d.why), words.amount(d.waited_s))
+             markdown("; ".join(said for said in (d.why, words.signature(d)) if said)), words.amount(d.waited_s))
             for d in found.decisions
         ),
     )  # fmt: skip
@@ -209,7 +216,7 @@ def _findings(found: Summary) -> Iterator[str]:
     else:
         yield from ("None is written down for this run, and none was open before it.", "")
     for title, told in assurance_words.sections(found):
-        yield from (f"## {title}", "", *(f"- {markdown(said)}" for said in told), "")
+        yield from _told(title, told)
     yield "## Limits of this evidence"
     yield ""
     yield from (f"- {markdown(limit)}" for limit in found.limits)
@@ -269,6 +276,7 @@ def _output(name: str, output: OutputRow | None) -> Iterator[str]:
 
 
 def _origin(found: Summary) -> Iterator[str]:
+    yield from _told("Controller and clocks", circumstances_words.controllers(found))
     yield "## Where this comes from"
     yield ""
     rows = [

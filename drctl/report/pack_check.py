@@ -50,6 +50,7 @@ from drctl.report.told import of_the_run
 
 # What a report says of its run whatever drctl wrote it.
 _TOLD = ("run_id", "mode", "ended", "exit_code", "plan_digest", "chain", "clock")
+_TOLD_SINCE = ("exercise", "trend", "repository", "host_clocks")  # reports of older drctls do not have them
 _TOLD_OF_OBJECTIVES = ("target_s", "actual_s", "verdict")
 
 
@@ -295,6 +296,7 @@ def _report(pack: Path, chain: _Chain) -> str:
         now = datetime.fromisoformat(told["made_at"])
         made = json_report.as_object(summarise(events, now=now))
         wrong = [key for key in _TOLD if told.get(key) != made[key]]
+        wrong += [key for key in _TOLD_SINCE if key in told and told[key] != made[key]]
         wrong += [
             f"{name} {key}" for name in ("rto", "rpo") for key in _TOLD_OF_OBJECTIVES
             if told[name].get(key) != made[name][key]
@@ -303,7 +305,7 @@ def _report(pack: Path, chain: _Chain) -> str:
         raise _Broken(f"{REPORT}.json is no report of such a run") from None
     if wrong:
         raise _Broken(f"{REPORT}.json says otherwise than the events: {_few(wrong)}")
-    return "its verdict, clocks and objectives are those of the events"
+    return "its verdict, clocks, objectives, circumstances and trend are those of the events"
 
 
 def _pages(pack: Path, chain: _Chain) -> str:

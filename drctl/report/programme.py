@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drctl.model.events import Outcome
-from drctl.plan.drill import drill_of
+from drctl.plan.drill import drill_of, exercised_by
 from drctl.report.card import RunCard
 
 RESTORE = "restore"
@@ -56,14 +56,19 @@ class Item:
     never: tuple[str, ...] = ()
 
 
+def names_of(runbook: str) -> tuple[str, str]:
+    """The two runbooks whose runs exercise the same: the one itself, and the drill around it; either may be given."""
+    inner = exercised_by(runbook) or runbook
+    return inner, drill_of(inner)
+
+
 def programme(wanted: Sequence[Exercised], cards: Sequence[RunCard], policy: Policy, now: datetime) -> tuple[Item, ...]:
     """The whole programme, what is due first. ``cards`` come newest first."""
     exercises = [card for card in cards if card.exercise]
     turns = _turns([w for w in wanted if w.runbook == RESTORE], exercises, policy, now)
     items = []
     for one in wanted:
-        names = (one.runbook, drill_of(one.runbook))
-        mine = [c for c in exercises if c.service == one.service and c.runbook in names]
+        mine = [c for c in exercises if c.service == one.service and c.runbook in names_of(one.runbook)]
         last = mine[0] if mine else None
         if one.runbook == RESTORE:
             next_at, why = turns[one.service]

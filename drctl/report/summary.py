@@ -9,13 +9,13 @@ from datetime import datetime
 from drctl.engine.fold import fold_all
 from drctl.engine.objectives import Reading
 from drctl.engine.state import RunState
-from drctl.model import events as ev
 from drctl.model.events import Ended, Event
 from drctl.model.plan import Mark, Mode, Source
 from drctl.model.units import format_duration, local_time
 from drctl.report import findings, verdict
 from drctl.report.assurance import CONTROLS, assurance
-from drctl.report.facts import Brief, Chain, ClockRow, Document, Objective, Session, Summary
+from drctl.report.circumstances import circumstances
+from drctl.report.facts import Brief, Chain, ClockRow, Document, Objective, Summary
 from drctl.report.steps import given, step_rows
 from drctl.report.timing import Stretch, elapsed, jumped_s, stretches
 from drctl.report.told import messages, of_the_run
@@ -37,9 +37,9 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
     plan = state.the_plan
     split = stretches(events, plan=plan, until=_until(state, events, now))
     told = _brief(state, events, split, chain=chain, now=now, conducted=conducted)
+    around = circumstances(events, state, rto=told.rto, rpo=told.rpo, head=told.chain.head)
     steps = step_rows(state, events)
     assured = assurance(state, steps)
-    used = told.rto.actual_s / verdict.YEARLY_BUDGET_S if told.rto.actual_s is not None else None
     return Summary(
         **{field.name: getattr(told, field.name) for field in fields(told)},
         watermark=watermark(state.mode),
@@ -49,10 +49,14 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
         sla=plan.sla,
         reason=state.reason,
         truths=verdict.truths(state),
-        yearly_budget_used=used if plan.sla else None,
+        yearly_budget_used=_budget_used(state, told.rto),
         timezone=plan.timezone,
         stretches=split,
-        sessions=_sessions(events),
+        exercise=around.exercise,
+        trend=around.trend,
+        sessions=around.sessions,
+        repository=around.repository,
+        host_clocks=around.host_clocks,
         decisions=findings.decisions(events, state),
         proofs=findings.proofs(state),
         deviations=(
@@ -67,7 +71,7 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
         coverage=assured.coverage,
         control_map=CONTROLS,
         notifications=notifications,
-        limits=findings.limits(state, rto=told.rto, rpo=told.rpo),
+        limits=findings.limits(state, rto=told.rto, rpo=told.rpo, clocks_read=bool(around.host_clocks)),
         steps=steps,
         runbook_source=_document(plan.runbook_source),
         inventory_source=_document(plan.inventory_source),
@@ -161,6 +165,13 @@ def _objective(reading: Reading, *, note: str) -> Objective:
     )
 
 
+def _budget_used(state: RunState, rto: Objective) -> float | None:
+    """Only a real outage uses any of it; that of a drill is supposed."""
+    if state.mode is not Mode.REAL or not state.the_plan.sla or rto.actual_s is None:
+        return None
+    return rto.actual_s / verdict.YEARLY_BUDGET_S
+
+
 def _clock(state: RunState) -> tuple[ClockRow, ...]:
     """The points in time order; equal ones in the order in which such points come."""
     order = list(Mark)
@@ -169,21 +180,6 @@ def _clock(state: RunState) -> tuple[ClockRow, ...]:
     return tuple(
         ClockRow(mark=mark, at=point.at, local=local_time(point.at, timezone), source=point.source)
         for mark, point in rows
-    )
-
-
-def _sessions(events: Sequence[Event]) -> tuple[Session, ...]:
-    return tuple(
-        Session(
-            began_at=event.at,
-            operator=event.body.operator,
-            controller=event.body.controller,
-            pid=event.body.pid,
-            interactive=event.body.interactive,
-            resumed=isinstance(event.body, ev.RunResumed),
-        )
-        for event in events
-        if isinstance(event.body, ev.RunStarted | ev.RunResumed)
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from drctl.model.events import Outcome
 from drctl.model.units import format_instant
-from drctl.report import assurance_words, words
+from drctl.report import assurance_words, circumstances_words, words
 from drctl.report.facts import HostRow, OutputRow, StepRow, Summary
 from drctl.report.harmless import one_line, tail_lines
 
@@ -43,6 +43,8 @@ class _Writer:
         for hint in self.summary.hints:
             yield from self._item(hint)
         yield from (f"  {one_line(command)}" for command in self.summary.next_commands)
+        yield from self._told("Exercise", circumstances_words.exercise(self.summary))
+        yield from self._told("Trend", self._trend())
         yield from self._clock()
         yield from self._elapsed()
         yield from self._steps()
@@ -102,6 +104,21 @@ class _Writer:
                 until=format_instant(until) if until else "",
             )
             yield from self._wrapped(text)
+
+    def _told(self, title: str, said: Iterable[str]) -> Iterator[str]:
+        """A section of sentences; nothing at all when there are none."""
+        lines = [line for one in said for line in self._item(one)]
+        if lines:
+            yield from self._section(title)
+            yield from lines
+
+    def _trend(self) -> Iterator[str]:
+        if not self.summary.trend:
+            return
+        for row in self.summary.trend:
+            when, mode, took, rto, rpo, run, head = circumstances_words.trend_row(row)
+            yield f"{when} {mode}: restored in {took}, RTO {rto}, RPO {rpo}; run {run}, head {head}"
+        yield circumstances_words.trend_said(self.summary)
 
     def _clock(self) -> Iterator[str]:
         yield from self._section("Clock")
@@ -178,10 +195,12 @@ class _Writer:
 
     def _lists(self) -> Iterator[str]:
         found = self.summary
+        yield from self._told("People", circumstances_words.people(found))
         yield from self._section("People's decisions")
         for taken in found.decisions:
             waited = f" (waited {words.amount(taken.waited_s)})"
-            yield from self._item(f"{format_instant(taken.at)} {words.decision(taken)}{waited}")
+            signed = f"; {words.signature(taken)}" if words.signature(taken) else ""
+            yield from self._item(f"{format_instant(taken.at)} {words.decision(taken)}{waited}{signed}")
         if not found.decisions:
             yield "  none"
         if found.proofs:
@@ -207,20 +226,15 @@ class _Writer:
         if not found.findings:
             yield "  none"
         for title, told in assurance_words.sections(found):
-            yield from self._section(title)
-            for said in told:
-                yield from self._item(said)
+            yield from self._told(title, told)
         yield from self._section("Limits of this evidence")
         for limit in found.limits:
             yield from self._item(limit)
 
     def _origin(self) -> Iterator[str]:
         found = self.summary
+        yield from self._told("Controller and clocks", circumstances_words.controllers(found))
         yield from self._section("Where this comes from")
-        for session in found.sessions:
-            verb = "resumed" if session.resumed else "started"
-            text = f"{verb} {format_instant(session.began_at)} by {session.operator} on {session.controller}"
-            yield from self._wrapped(text)
         if found.reason:
             yield from self._wrapped(f"reason: {found.reason}")
         for name, document in (("runbook", found.runbook_source), ("inventory", found.inventory_source)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from drctl.engine.objectives import Reading, Verdict
 from drctl.model.events import Act, Outcome
 from drctl.model.plan import Mark
-from drctl.model.units import format_duration
+from drctl.model.units import format_duration, format_instant
 from drctl.report.facts import (
     Command,
     Decision,
@@ -144,6 +144,15 @@ def decision(taken: Decision) -> str:
     why = f": {taken.why}" if taken.why else ""
     who = taken.who or "nobody was there, so"
     return f"{taken.question}{fact} for {about}: {who} said {taken.answer}{why}"
+
+
+def signature(taken: Decision) -> str:
+    """By which key a decision was signed, over what, and whether that held; empty when it was not signed."""
+    if not taken.fingerprint and not taken.signed_plan:
+        return ""
+    held = "signature verified when it was given" if taken.signature_verified else "the signature did NOT count"
+    when = f" at {format_instant(taken.signed_at)}" if taken.signed_at else ""
+    return f"signed with {taken.fingerprint or 'an unknown key'}{when} for the plan {taken.signed_plan}; {held}"
 
 
 def variable(found: Given) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from drctl.engine.objectives import Verdict
 from drctl.model.units import format_duration
 from drctl.plan.codec import to_json
+from drctl.report import trend
 from drctl.report.card import RunCard
 from drctl.screens.tables import table
 
@@ -50,7 +51,7 @@ def _lines(cards: Sequence[RunCard], width: int) -> Iterator[str]:
     longest = max((c.to_restore_s or 0.0 for c in cards), default=0.0)
     rows = [_row(card, longest, size) for card in cards]
     yield table(("when (UTC)", "mode", "restored in", "", "RTO", "RPO", "run"), rows, width=width).rstrip("\n")
-    yield _trend(cards)
+    yield f"trend: {trend.said([c.to_restore_s for c in cards if c.to_restore_s is not None])}"
     yield ""
 
 
@@ -78,18 +79,3 @@ def bar(value: float | None, longest: float, size: int) -> str:
         return ""
     eighths = max(1, round(value / longest * size * 8))
     return "█" * (eighths // 8) + _BARS[eighths % 8].strip()
-
-
-def _trend(cards: Sequence[RunCard]) -> str:
-    measured = [c.to_restore_s for c in cards if c.to_restore_s is not None]
-    if len(measured) < 2:
-        return "trend: it takes two exercises that restored the service to see one"
-    before = sorted(measured[:-1])
-    median = (
-        before[len(before) // 2] if len(before) % 2 else (before[len(before) // 2 - 1] + before[len(before) // 2]) / 2
-    )
-    last = measured[-1]
-    if abs(last - median) <= 0.1 * median:
-        return f"trend: the last took {format_duration(last)}, as usual (median {format_duration(median)})"
-    word = "slower" if last > median else "quicker"
-    return f"trend: the last took {format_duration(last)}, {word} than usual (median {format_duration(median)})"

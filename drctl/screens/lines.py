@@ -16,6 +16,7 @@ from drctl.engine import deadline
 from drctl.engine.state import RunState, Target, TargetState, tolerated
 from drctl.engine.values import fill
 from drctl.model import events as ev
+from drctl.model.circumstances import CLOCK_LIMIT_S
 from drctl.model.events import Act, Event, Outcome
 from drctl.model.messages import Fate
 from drctl.model.plan import Mark
@@ -140,6 +141,10 @@ def _event_lines(event: Event, state: RunState) -> Iterator[str]:
                 yield from _deadline(event, state)
         case ev.ForecastMade() as body:
             yield from _forecast(event, body, state)
+        case ev.ControllerNoted() | ev.ExerciseNoted():
+            pass  # for the report; nothing has happened
+        case ev.ClocksRead() as body:
+            yield from _clocks(event, body)
         case ev.StopRequested() as body:
             yield _line(event.at, f"STOP    {body.how} by {one_line(body.by)}: nothing new is started")
         case ev.MessengerFailed() as body:
@@ -155,6 +160,14 @@ def _forecast(event: Event, body: ev.ForecastMade, state: RunState) -> Iterator[
     said = f"until the service is restored {format_duration(body.restored.usual_s)} ({one_line(body.restored.basis)})"
     yield _line(event.at, f"expect  {said}")
     yield from _deadline(event, state)
+
+
+def _clocks(event: Event, body: ev.ClocksRead) -> Iterator[str]:
+    """Only a clock that is off by more than anybody's business: the report has all of them."""
+    for reading in body.readings:
+        if reading.offset_s is not None and abs(reading.offset_s) > CLOCK_LIMIT_S:
+            said = f"the clock of {one_line(reading.host)} is {reading.offset_s:+.1f} s off this machine's"
+            yield _line(event.at, f"warning {said}")
 
 
 def _deadline(event: Event, state: RunState) -> Iterator[str]:

@@ -53,6 +53,8 @@ def open_all(page: Page) -> None:
         ("hostile", PHONE, "dark"),
         ("overridden", PHONE, "light"),
         ("overridden", DESK, "dark"),
+        ("exercised", PHONE, "dark"),
+        ("exercised", DESK, "light"),
     ],
 )
 def test_it_fits_and_everybody_can_read_it(
@@ -100,6 +102,20 @@ def test_on_paper_all_is_open_and_light(browser: Browser, tmp_path: Path) -> Non
     assert step.bounding_box()["height"] > 10  # type: ignore[index]
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert len(re.findall(rb"/Type /Page\b", page.pdf(prefer_css_page_size=True))) > 3
+    page.close()
+
+
+@pytest.mark.parametrize("media", ["screen", "print"])
+def test_the_trend_is_drawn(media: Any, browser: Browser, tmp_path: Path) -> None:
+    page = shown(browser, tmp_path, "exercised", width=DESK, scheme="light")
+    page.emulate_media(media=media)
+    charts = page.locator("svg.chart")
+    assert charts.count() == 3
+    missed, *others = [bar.bounding_box() for bar in charts.nth(1).locator("rect.bad, rect.good").all()[:3]]
+    assert missed is not None
+    assert all(other and other["height"] < missed["height"] / 2 for other in others), "4h 10m beside 18 and 33 minutes"
+    assert "RTO: 2026-05-03: 4h 10m missed" in (charts.nth(1).get_attribute("aria-label") or "")
+    assert page.locator("table", has_text="20260503-070000-acme-5a2b").is_visible()
     page.close()
 
 

@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import TypeAdapter
 
+from drctl.engine.approvals import render, statement_of
 from drctl.engine.fold import fold_all
 from drctl.model import events as ev
+from drctl.model.circumstances import ClockReading, EarlierRun, Repository
 from drctl.model.events import Act, Body, Ended, Event, Outcome, Question, Reason
 from drctl.model.plan import (
     Approval,
@@ -492,10 +494,64 @@ def at_the_deadline() -> list[Event]:
     return run.end(Ended.FAILED, "restore/up")
 
 
+EARLIER = tuple(
+    EarlierRun(
+        run_id=f"20260{month}03-070000-acme-{month}a2b", mode=mode, started_at=datetime(2026, month, 3, 7, tzinfo=UTC),
+        to_restore_s=took_s, rto_actual_s=rto_s, rto_verdict="not measured" if rto_s is None else verdict,
+        rpo_actual_s=rpo_s, rpo_verdict="met", head=f"{month}e" * 32,
+    )
+    for month, mode, took_s, rto_s, verdict, rpo_s in (
+        (3, "drill", 1310.0, None, "", 4.1),
+        (5, "real", 9900.0, 15_000.0, "missed", 61.0),
+        (8, "drill", 1004.0, 1104.0, "met", 1.9),
+    )
+)  # fmt: skip
+
+
+def exercised(said: str = "The Johannesburg data centre has no power") -> list[Event]:
+    """A drill with all that is noted around one: observers, an absence, earlier runs, clocks, a signed approval."""
+    run = Builder(failover_plan(mode=Mode.DRILL), run_id="20261123-013104-acme-exercised").begin()
+    first, *given = run.events
+    run.events, run.now = [first], first.at
+    repository = Repository(commit="4be1" * 10, dirty=True, uncommitted=("runbooks/failover.yml",))
+    own = ClockReading(host="", offset_s=-0.0004, within_s=0.012)
+    run.add(
+        ev.ControllerNoted(site="teraco-cpt", country="ZA", drctl_version="0.1.0", clock=own, repository=repository)
+    )
+    for event in given:
+        run.add(event.body)
+    run.add(
+        ev.ExerciseNoted(
+            scenario=said, excluded=("the client's own firewall",), observers=("N. Dlamini, internal audit", said),
+            absent=("the DBA on call",), planned_at=START - timedelta(days=3), next_due_at=START + timedelta(days=92),
+            programme="the period since the last one is over", earlier=EARLIER,
+        )
+    )  # fmt: skip
+    _preconditions(run)
+    readings = (
+        ClockReading(host="jnb-db-1", why="unreachable: no connection to 10.1.0.11:22"),
+        ClockReading(host="azure-db-1", offset_s=3.25, within_s=0.004),
+    )
+    run.add(ev.ClocksRead(readings=readings))
+    prompt = "The standby is 2.4 s behind. Fail over acme to azure-db-1?"
+    run.asked(Question.APPROVAL, "declare", prompt=prompt, answers=("approve", "refused", "pause"))
+    question, state = run.events[-1].body, fold_all(run.events)
+    assert isinstance(question, ev.PersonAsked)
+    statement = render(statement_of(state, question, issued=run.now, reason="I watched it"))
+    run.add(
+        ev.PersonAnswered(
+            question=Question.APPROVAL, step="declare", answer="approve", who="sipho@taskflow", why="I watched it",
+            statement=statement, signature="a signature", fingerprint="SHA256:jRdC0ffee",
+        ),
+        after_s=31,
+    )  # fmt: skip
+    return _protect(_serve(_promote(_fence(run)))).end(Ended.DONE)
+
+
 SAMPLES: dict[str, Callable[[], list[Event]]] = {
     f.__name__: f
     for f in (
         succeeded, rpo_missed, paused_after_failure, failed, in_doubt, no_go, overridden, aborted, hostile, still_going,
-        drill, simulated, at_the_deadline,
+        drill, simulated, at_the_deadline, exercised,
     )
 }  # fmt: skip

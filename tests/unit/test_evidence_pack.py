@@ -197,6 +197,27 @@ def test_tampering_is_caught(case: str, pack: Path, keys: Path, capsys: pytest.C
     assert said in broken[check]
 
 
+@pytest.mark.parametrize(
+    ("key", "old", "new"),
+    [("trend", "missed", "met"), ("exercise", "internal audit", "nobody"), ("repository", "4be1", "5be1"),
+     ("host_clocks", "3.25", "0.25")],
+)  # fmt: skip
+def test_edited_circumstances_are_caught_whoever_signed(
+    key: str, old: str, new: str, keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What came from outside of the run is in its events, so the report's word for it can be held against them."""
+    run = write_run(tmp_path / "state", sample_runs.exercised())
+    pack, words = tmp_path / "pack", ["--state-dir", str(tmp_path / "state"), "evidence", run]
+    assert execute([*words, "-o", str(pack), "--key", str(keys / "trusted")]) == 0
+    assert verify(pack, keys, capsys=capsys)[:2] == (0, {})
+    report = json.loads((pack / "report.json").read_text())
+    report[key] = json.loads(json.dumps(report[key]).replace(old, new))
+    (pack / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    resigned(pack, keys / "trusted")
+    broken = verify(pack, keys, capsys=capsys)[1]
+    assert broken["report"] == f"report.json says otherwise than the events: {key}"
+
+
 @pytest.mark.parametrize("name", ["report.html", "report.md", "README.md", "pack.json"])
 def test_an_edited_page_is_caught_whoever_signed_it(
     name: str, pack: Path, keys: Path, capsys: pytest.CaptureFixture[str]

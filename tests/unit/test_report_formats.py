@@ -23,9 +23,10 @@ from tests.support.journals import write_run
 TOP_KEYS = (
     "format made_at run_id mode headline waits_for ongoing conducted ended exit_code runbook service service_title "
     "hints next_commands rto rpo unprotected forecast deadline clock elapsed inputs chain "
-    "watermark ended_why exit_meaning title sla reason truths yearly_budget_used timezone stretches sessions decisions "
-    "proofs deviations findings backups residency drill_safety reconstitution coverage control_map notifications "
-    "limits steps runbook_source inventory_source plan_digest drctl_version"
+    "watermark ended_why exit_meaning title sla reason truths yearly_budget_used timezone stretches exercise "
+    "trend sessions repository host_clocks decisions proofs deviations findings backups residency drill_safety "
+    "reconstitution coverage control_map notifications limits steps runbook_source inventory_source plan_digest "
+    "drctl_version"
 )
 
 
@@ -61,6 +62,7 @@ def test_the_budget_of_the_year() -> None:
     assert used in text.render(summarise(samples.succeeded()))
     assert "so far; it is not known to be over" in text.render(summarise(samples.failed()), width=120)
     assert "budget" not in text.render(summarise(samples.drill()))
+    assert "budget" not in text.render(summarise(samples.exercised())), "its outage was supposed"
 
 
 def test_text_withholds(summary: Summary) -> None:
@@ -84,7 +86,7 @@ def test_markdown_is_only_our_markup(summary: Summary) -> None:
     ours = {"h1", "h2", "h3", "p", "ul", "li", "strong", "code", "pre", "blockquote"}
     assert found <= ours | {"table", "thead", "tbody", "tr", "th", "td"}
     assert rendered.count("<h1>") == 1
-    assert rendered.count("<h2>") == 10 + len(assurance_words.sections(summary))
+    assert rendered.count("<h2>") == 12 + bool(summary.trend) + len(assurance_words.sections(summary))
     begun = sum(1 for s in summary.steps for h in s.hosts if h.started_at)
     assert rendered.count("<h3>") == begun + 1
 
