@@ -99,7 +99,7 @@ def plan(
 
         if compare:
             plan_questions.compare(context.obj, made, compare, as_json=as_json)
-        code = plan_questions.assume_down(made, world, assume_down or [], as_json=as_json)
+        code = plan_questions.assume_down(context.obj, made, world, assume_down or [], as_json=as_json)
         if output is not None:
             show(made, as_json=as_json, output=output)
         return code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,11 +12,10 @@ import typer
 from drctl.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from drctl.cli.settings import Settings
     from drctl.model.inventory import Inventory
     from drctl.model.plan import Endpoint, Plan
+    from drctl.plan.assume_down import Kept, Ways
 
 
 def compare(settings: Settings, plan: Plan, run: str, *, as_json: bool) -> None:
@@ -39,7 +39,7 @@ def compare(settings: Settings, plan: Plan, run: str, *, as_json: bool) -> None:
         typer.echo(comparison_text(found, **names), nl=False)
 
 
-def assume_down(plan: Plan, inventory: Inventory, sites: list[str], *, as_json: bool) -> int:
+def assume_down(settings: Settings, plan: Plan, inventory: Inventory, sites: list[str], *, as_json: bool) -> int:
     """Print what the plan needs of each site; the exit code says whether the run could be carried out without them.
 
     Raises:
@@ -57,9 +57,11 @@ def assume_down(plan: Plan, inventory: Inventory, sites: list[str], *, as_json: 
                 state="nothing was connected to and nothing was changed",
                 hint=f"sites: {listed(known, limit=40)}",
             )
-    refused, ways = False, _gateways(plan) if sites else {}
+    if not sites:
+        return ExitCode.DONE
+    refused, ways = False, _ways(settings, plan)
     for site in sites:
-        down = lost(inventory, plan.service, site, gateways=ways, controller=socket.gethostname())
+        down = lost(inventory, plan.service, site, ways=ways)
         found, name = needs(plan, down), f"{plan.runbook} of {plan.service}"
         refused = refused or any(need.refused for need in found)
         if as_json:
@@ -70,22 +72,36 @@ def assume_down(plan: Plan, inventory: Inventory, sites: list[str], *, as_json: 
     return ExitCode.NO_GO if refused else ExitCode.DONE
 
 
-def _gateways(plan: Plan) -> Mapping[str, tuple[str, ...]]:
-    """Of each host of the plan the names and addresses of the gateways to it, as OpenSSH's configuration has them."""
-    from drctl.adapters.ssh.hosts import route_to
+def _ways(settings: Settings, plan: Plan) -> Ways:
+    """The gateways to each host of the plan and the keys for it, as OpenSSH's configuration has them."""
+    from drctl.adapters.ssh.hosts import Route, route_to
     from drctl.adapters.transport import Refused
+    from drctl.plan.assume_down import Ways
 
     endpoints: dict[str, Endpoint] = {e.host: e for step in plan.steps() for e in step.endpoints}
-    found: dict[str, tuple[str, ...]] = {}
+    gateways: dict[str, tuple[str, ...]] = {}
+    keys: dict[str, tuple[Kept, ...]] = {}
     for name, endpoint in endpoints.items():
         try:
-            hop = route_to(endpoint).through
+            route: Route | None = route_to(endpoint)
         except Refused as error:
             typer.echo(f"warning: the way to {name} is not known: {error}", err=True)
             continue
         way: list[str] = []
-        while hop is not None:
-            way += [hop.name, hop.address]
-            hop = hop.through
-        found[name] = tuple(way)
-    return found
+        needed: list[Kept] = []
+        while route is not None:
+            way += [route.name, route.address] if route.name != name else []
+            way += route.proxy_command.split() if route.proxy_command else []
+            # A key that is offered and not there is no need: OpenSSH has names that it tries by itself.
+            needed += [_kept(key) for key in route.identities if Path(key).expanduser().exists()]
+            needed += [_kept(route.agent)] if route.agent else []
+            route = route.through
+        gateways[name], keys[name] = tuple(way), tuple(dict.fromkeys(needed))
+    return Ways(gateways=gateways, keys=keys, controller=socket.gethostname(), journal=_kept(str(settings.state_dir)))
+
+
+def _kept(path: str) -> Kept:
+    from drctl.adapters.mounts import source_of
+    from drctl.plan.assume_down import Kept
+
+    return Kept(path=path, source=source_of(Path(path)))

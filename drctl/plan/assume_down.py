@@ -20,14 +20,36 @@ _STRAIGHT = (Section.PRECONDITIONS, Section.STEPS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A path of this machine, and what it is mounted from. A path that speaks of a host says nothing."""
+
+    path: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """What this machine knows of the ways to the plan's hosts, and of itself.
+
+    ``gateways`` are the names and addresses on the way to a host, ``keys`` the key files and agents that open it.
+    ``controller`` is this machine, ``journal`` where its journal and locks are.
+    """
+
+    gateways: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    keys: Mapping[str, tuple[Kept, ...]] = field(default_factory=dict)
+    controller: str = ""
+    journal: Kept = field(default_factory=Kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """A site that is assumed down, with its hosts and how they are reached. ``locations`` are backups' there."""
+    """A site that is assumed down, with its hosts, and the backups' locations there."""
 
     site: str
     hosts: Mapping[str, str]  # name: address
     locations: tuple[str, ...] = ()
-    gateways: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # host: the names and addresses on its way
-    controller: str = ""  # the machine that conducts the run
+    other_locations: tuple[str, ...] = ()  # where the service has copies of its backups besides
+    ways: Ways = field(default_factory=Ways)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -44,22 +66,21 @@ class Need:
 
     step: str
     section: str
-    kind: Literal["host", "gateway", "request", "secret", "backup", "journal", "notifier", "evidence", "mention"]
+    kind: Literal["host", "gateway", "key", "request", "secret", "backup", "journal", "notifier", "evidence", "mention"]
     what: str
     refused: bool
     why: str
 
 
-def lost(
-    inventory: Inventory, service: str, site: str, *, gateways: Mapping[str, tuple[str, ...]], controller: str
-) -> Lost:
+def lost(inventory: Inventory, service: str, site: str, *, ways: Ways) -> Lost:
     """The site as the inventory knows it."""
+    locations = [backup.location for backup in inventory.services[service].backups]
     return Lost(
         site=site,
         hosts={name: host.address or name for name, host in inventory.hosts.items() if host.site == site},
-        locations=tuple(backup.location for backup in inventory.services[service].backups if backup.location == site),
-        gateways=gateways,
-        controller=controller,
+        locations=tuple(location for location in locations if location == site),
+        other_locations=tuple(location for location in locations if location != site),
+        ways=ways,
     )
 
 
@@ -73,12 +94,14 @@ def needs(plan: Plan, down: Lost) -> tuple[Need, ...]:
 
 
 def _of_the_run(down: Lost) -> Iterator[Need]:
-    if down.controller in down.hosts:
+    here = down.ways.controller
+    word = here if here in down.hosts else _spoken_of([down.ways.journal.source], down)
+    if word:
         yield Need(
             step="",
             section="",
             kind="journal",
-            what=f"the journal and the service's lock are on {down.controller}",
+            what=f"the journal and the service's lock are on {word}",
             refused=True,
             why="conduct the run from a machine at another site",
         )
@@ -121,7 +144,23 @@ def _of_the_heads(places: Sequence[str], down: Lost) -> Iterator[Need]:
             yield Need(step="", section="", kind="evidence", what=what, refused=False, why=why)
 
 
+def _of_the_copies(step: Step, section: Section, down: Lost) -> Iterator[Need]:
+    """A step that picks a copy of the backups: one is left at another location, or it is no use to go on."""
+    if not down.locations or "copy_location" not in {capture.name for capture in step.captures}:
+        return
+    told = next((v.text for v in step.variables if v.name == "location" and v.text), "")
+    what = f"a copy of the backups at {', '.join(down.locations)}"
+    if told in down.locations or not down.other_locations:
+        yield _need(step, section, "backup", what, goes_on=step.on_failure is OnFailure.CONTINUE)
+    else:
+        others = told or ", ".join(down.other_locations)
+        yield Need(
+            step=step.id, section=section.value, kind="backup", what=what, refused=False, why=f"taken from {others}"
+        )
+
+
 def _of_step(step: Step, section: Section, down: Lost) -> Iterator[Need]:
+    yield from _of_the_copies(step, section, down)
     for endpoint in step.endpoints:
         for kind, what in _on_the_way(endpoint, down):
             goes_on = step.on_unreachable is OnUnreachable.CONTINUE or step.on_failure is OnFailure.CONTINUE
@@ -144,14 +183,17 @@ def _of_step(step: Step, section: Section, down: Lost) -> Iterator[Need]:
     yield from _mentions(step, section, down)
 
 
-def _on_the_way(endpoint: Endpoint, down: Lost) -> Iterator[tuple[Literal["host", "gateway"], str]]:
+def _on_the_way(endpoint: Endpoint, down: Lost) -> Iterator[tuple[Literal["host", "gateway", "key"], str]]:
     if endpoint.site == down.site:
         yield "host", endpoint.host
         return
-    way = down.gateways.get(endpoint.host, ())
+    way = down.ways.gateways.get(endpoint.host, ())
     for name, address in down.hosts.items():
         if name in way or address in way:
             yield "gateway", f"{name}, the gateway to {endpoint.host}"
+    for key in down.ways.keys.get(endpoint.host, ()):
+        if word := _spoken_of([key.source], down):
+            yield "key", f"{key.path}, which is mounted from {word}, to be let in at {endpoint.host}"
 
 
 def _mentions(step: Step, section: Section, down: Lost) -> Iterator[Need]:
@@ -181,7 +223,7 @@ def _spoken_of(texts: Iterable[str], down: Lost) -> str:
 def _need(
     step: Step,
     section: Section,
-    kind: Literal["host", "gateway", "request", "secret"],
+    kind: Literal["host", "gateway", "key", "request", "secret", "backup"],
     what: str,
     *,
     goes_on: bool,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from drctl.adapters.mounts import source_of
 from drctl.cli.main import execute
 from drctl.errors import ExitCode
 from drctl.model.plan import Plan
@@ -168,6 +169,88 @@ def test_a_lost_site_refuses_step_by_step(capsys: pytest.CaptureFixture[str]) ->
     assert execute([*words, "here"]) == ExitCode.NO_GO
     assert execute([*words, "thre"]) == ExitCode.USAGE
     assert "did you mean" in capsys.readouterr().err
+
+
+PICKS = """\
+runbook: picks
+title: Takes a copy
+inputs: {location: {description: where from}}
+steps:
+  - id: pick
+    local: "echo $location; echo"
+    read_only: true
+    capture: {copy_location: text, copy_label: text}
+"""
+
+
+HOSTS = {"there": "db", "between": "gate"}
+
+
+@pytest.mark.parametrize(
+    ("places", "told", "refused", "why"),
+    [
+        (["there"], "", True, "the run could not get past this step"),
+        (["there", "between"], "", False, "taken from between"),
+        (["there", "between"], "there", True, "the run could not get past this step"),
+        (["there", "between"], "between", False, "taken from between"),
+    ],
+)
+def test_a_lost_location_refuses_the_step_that_has_no_other_copy(
+    places: list[str], told: str, refused: bool, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("runbooks/picks.yml").write_text(PICKS)
+    inventory = Path("inventories/office.yml")
+    copies = "".join(
+        f"      - {{location: {place}, kind: pgbackrest, host: {HOSTS[place]}, stanza: a}}\n" for place in places
+    )
+    inventory.write_text(f"{inventory.read_text()}    backups:\n{copies}")
+    words = ["plan", "picks", "acacia", *(["--input", f"location={told}"] if told else []), "--json"]
+    assert execute([*words, "--assume-down", "there"]) == (ExitCode.NO_GO if refused else ExitCode.DONE)
+    needs = json.loads(capsys.readouterr().out)["needs"]
+    found = [(n["kind"], n["refused"], n["why"]) for n in needs if n["step"] == "pick"]
+    assert found == [("backup", refused, why)]
+
+
+def test_a_key_that_is_kept_in_the_lost_site_opens_no_door(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("runbooks/remote.yml").write_text('runbook: remote\ntitle: R\nsteps: [{id: a, hosts: monitor, run: "true"}]\n')
+    words = ["plan", "remote", "acacia", "--assume-down", "there"]
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    config, key = Path("inventories/ssh_config"), folder / "db" / "id_ed25519"
+    config.write_text(f"Host desk\n  IdentityFile {key}\n")
+    key.parent.mkdir()
+    key.write_text("a key")
+    assert execute(words) == ExitCode.DONE, "its directory is called like the host, and is of this machine"
+    monkeypatch.setattr("drctl.adapters.mounts.source_of", lambda path: "db:/keys" if path == key else "")
+    assert execute(words) == ExitCode.NO_GO
+    assert f"a  {key}, which is mounted from db, to be let in at desk" in capsys.readouterr().out
+    key.unlink()
+    assert execute(words) == ExitCode.DONE, "a key that is not there is none"
+    config.write_text(f"Host desk\n  IdentityFile {folder / 'mine'}\n  ProxyCommand nc -x 192.0.2.2 %h %p\n")
+    assert execute(words) == ExitCode.NO_GO
+    assert "db, the gateway to desk" in capsys.readouterr().out
+
+
+def test_a_journal_that_is_mounted_from_the_lost_site_is_lost_with_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("drctl.adapters.mounts.source_of", lambda path: "192.0.2.2:/state")
+    assert execute(["plan", "tidy", "acacia", "--input", "ticket=1", "--assume-down", "there"]) == ExitCode.NO_GO
+    assert "the journal and the service's lock are on 192.0.2.2" in capsys.readouterr().out
+
+
+def test_the_mount_that_holds_a_path_is_the_deepest_and_the_last() -> None:
+    text = (
+        "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+        "21 20 0:40 / /srv rw - nfs4 192.0.2.9:/srv rw\n"
+        "22 21 0:41 / /srv/with\\040blank rw shared:7 - nfs4 192.0.2.2:/keys rw\n"
+        "23 20 0:42 / /srv rw - tmpfs tmpfs rw\n"
+        "no mount at all\n"
+    )
+    found = [source_of(Path(path), text) for path in ("/etc/x", "/srv/with blank/id", "/srv/id", "/srvx")]
+    assert found == ["/dev/sda1", "192.0.2.2:/keys", "tmpfs", "/dev/sda1"]
+    assert source_of(Path("/proc/self/status")) == "proc", "of this machine"
 
 
 def test_the_controller_in_the_lost_site_takes_the_journal_with_it(
