@@ -16,6 +16,7 @@ from drctl.adapters.ledger import Ledger
 from drctl.cli.main import execute
 from drctl.cli.many import briefs, cards
 from drctl.cli.settings import Settings
+from drctl.engine.objectives import Verdict
 from drctl.errors import ExitCode, JournalError
 from drctl.model.events import Event
 from drctl.model.plan import Mode
@@ -25,6 +26,7 @@ from drctl.report.facts import Brief
 from drctl.report.service_level import Outage, Services, of_runs, standings, union
 from drctl.report.summary import in_brief, summarise
 from drctl.screens.history import bar
+from drctl.screens.history import text as history_text
 from tests.support import sample_runs
 from tests.support.journals import write_run
 
@@ -187,6 +189,28 @@ def test_the_history_of_exercises(state: Path, capsys: pytest.CaptureFixture[str
     assert "2 exercises" in out
     assert "as usual" in out
     assert execute(["history", "nobody"]) == ExitCode.DONE
+
+
+@pytest.mark.parametrize("width", [80, 200, 0])
+def test_the_trend_of_each_objective_is_drawn_and_no_verdict_is_cut_off(width: int) -> None:
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    drill, missed = card_of(sample_runs.drill()), card_of(sample_runs.rpo_missed())
+    found = [
+        replace(
+            card, run_id=f"20260{month}01-070000-acme-{month}f2a", started_at=began + timedelta(days=30 * month),
+            rto_actual_s=rto_s, rto_verdict=Verdict.MISSED if rto_s and rto_s > 14_400 else card.rto_verdict,
+        )
+        for month, card, rto_s in ((1, drill, None), (2, missed, 16_000.0), (3, drill, 2_000.0))
+    ]  # fmt: skip
+    out = history_text(found, width=width)
+    lines = out.splitlines()
+    assert not width or max(map(len, lines)) <= width
+    assert "4h 27m MISSED" in out
+    assert "26h 00m MISSED" in out
+    assert all(any(line.endswith(f"{month}f2a") for line in lines) for month in (1, 2, 3)), "each run can be asked for"
+    assert "RTO    ·█▂  last 33m 20s of 4h 00m, median 2h 30m, worst 4h 27m" in lines
+    assert "RPO    ▁█▁  last 2.4s of 24h 00m, median 2.4s, worst 26h 00m" in lines
+    assert "\x1b" not in out
 
 
 def test_a_bar_has_its_length() -> None:
