@@ -10,6 +10,8 @@ from drctl.plan.codec import to_json
 from drctl.report.programme import Item
 from drctl.screens.tables import table
 
+_NEXT = 3  # commands that a person is told to type
+
 
 def text(items: Sequence[Item], *, width: int, detail: bool) -> str:
     """A line for each service and runbook; with ``detail`` the steps that have changed since, by name."""
@@ -36,7 +38,7 @@ def calendar(items: Sequence[Item], *, made_at: datetime) -> bytes:
         event.add("dtstamp", made_at)
         event.add("dtstart", item.next_at.date())
         event.add("summary", f"DR drill: {item.runbook} of {item.service}")
-        event.add("description", f"drctl drill {item.runbook} {item.service}\n{item.why}; last: {_last(item)}")
+        event.add("description", f"{_command(item)}\n{item.why}; last: {_last(item)}")
         found.add_component(event)
     written: bytes = found.to_ical()
     return written
@@ -47,6 +49,8 @@ def _lines(items: Sequence[Item], *, width: int, detail: bool) -> Iterator[str]:
     yield f"{due} of {len(items)} exercises are due" if due else f"no exercise is due, of {len(items)}"
     names = ("service", "runbook", "last", "next", "why", "steps since")
     yield table(names, [_row(item) for item in items], width=width).rstrip("\n")
+    for number, item in enumerate([item for item in items if item.due][:_NEXT]):
+        yield f"{'next:' if number == 0 else '     '} {_command(item)}"
     if not detail:
         return
     for item in items:
@@ -59,6 +63,10 @@ def _row(item: Item) -> tuple[str, ...]:
     when = "DUE" if item.due else f"{item.next_at:%Y-%m-%d}"
     since = [f"{len(steps)} {word}" for steps, word in ((item.changed, "changed"), (item.never, "never")) if steps]
     return (item.service, item.runbook, _last(item), when, item.why, ", ".join(since) or "as exercised")
+
+
+def _command(item: Item) -> str:
+    return f"drctl drill {item.runbook} {item.service}"
 
 
 def _last(item: Item) -> str:

@@ -100,7 +100,7 @@ def test_a_failover_of_a_cloned_pair_is_exercised_from_the_loss_of_its_primary(
     steps = {step["id"]: step for step in report["steps"]}
     in_order = ("pair/rebuild/streaming", "writes", "loss", "failover/promote", "failover/door/service-answers")
     assert [steps[step]["outcome"] for step in in_order] == ["succeeded"] * len(in_order)
-    assert [step["id"] for step in report["steps"] if step["outcome"] == "failed"] == []
+    assert steps["pair/rebuild/rewind"]["outcome"] == "skipped", "there is nothing to rewind"
     assert steps["ground/residue"]["outcome"] == "succeeded"
     # The clock: not one point of it is from the preparation, which promoted a database and opened a door as well.
     clock = {row["mark"]: row for row in report["clock"]}

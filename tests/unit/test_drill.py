@@ -240,7 +240,9 @@ def test_due_is_for_a_scheduler_and_the_plan_for_a_calendar(folder: Path, capsys
     text = Path("inventories/office.yml").read_text()
     Path("inventories/office.yml").write_text(text + "drills: {every: 30d, runbooks: [exercise]}\n")
     assert execute(["drill", "due"]) == ExitCode.STEP_FAILED
-    assert "1 of 1 exercises are due" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert told.startswith("1 of 1 exercises are due")
+    assert told.endswith("\nnext: drctl drill exercise acacia\n")
     assert execute(["drill", "plan", "--calendar", "drills.ics"]) == ExitCode.DONE
     events = Calendar.from_ical(Path("drills.ics").read_bytes()).walk("VEVENT")
     assert [(str(e["summary"]), str(e["uid"])) for e in events] == [
