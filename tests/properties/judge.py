@@ -109,7 +109,9 @@ def unknown_is_not_failed(run: Run) -> None:
     told = {
         (e.body.step, e.body.host, e.body.attempt): e.body
         for e in run.events
-        if isinstance(e.body, AttemptFinished) and e.body.outcome is Outcome.FAILED and e.body.act is not Act.VERIFY
+        if isinstance(e.body, AttemptFinished)
+        and e.body.outcome is Outcome.FAILED
+        and e.body.act in (Act.RUN, Act.SETTLE)  # an `unless` before the next attempt bears this one's number
     }
     for effect in run.hosts.effects:
         if isinstance(run.plan.step(effect.step).action, Http):
