@@ -6,14 +6,11 @@ Both sides leave out the same, by one rule that reads the plan (``waits_for_mach
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
@@ -25,6 +22,8 @@ from drctl.plan.build import build_plan
 from drctl.read.documents import read_inventory, read_runbook
 from tests.bench.bare import Done, bare_script, read_log
 from tests.bench.measure import ROOT, Section, by_turns, medians, ratio
+from tests.bench.runs import recover
+from tests.support.operator import Operator
 
 PRIMARY = "xneelo-jnb"
 SERVICE = "taskflow-demo"
@@ -164,22 +163,7 @@ def _by_script(room: Path, plan: Plan) -> _Failover:
 
 
 def _by_drctl(room: Path, _plan: Plan) -> _Failover:
-    words = [sys.executable, "-m", "drctl", "--state-dir", str(room / "state"), "failover", SERVICE]
-    words += ["-i", str(room / "lab.yml"), "--yes", "--no-input", "--json"]
-    began = time.perf_counter()
-    run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    took_s = time.perf_counter() - began
-    assert run.returncode == 0, run.stdout + run.stderr
-    started: dict[tuple[str, str, str], float] = {}
-    done = []
-    for line in run.stdout.splitlines():
-        event = json.loads(line)
-        body, at = event["body"], datetime.fromisoformat(event["at"]).timestamp()
-        if body["type"] == "attempt_started":
-            started[body["step"], body["host"], body["act"]] = at
-        elif body["type"] == "attempt_finished":
-            key = body["step"], body["host"], body["act"]
-            done.append(Done(key[0], key[1], Act(key[2]), started[key], at))
+    took_s, done = recover(Operator(room / "state", room / "lab.yml"), "failover")
     return _Failover(took_s, tuple(done))
 
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from drctl.adapters.commands import Commands
@@ -143,22 +145,33 @@ MUCH = f"yes 'a line of output as long as lines of output usually are' | head -c
 def much_output(place: Path) -> Section:
     """Each way in a process of its own, so that its memory is its own too."""
     section = Section(f"{MEGABYTES} MB of a step's output")
-    rows = []
-    with server(place / "much") as sshd:
-        with Master(sshd) as master:
+    peaks: dict[str, list[float]] = {"read-only step, redacted and kept": [], "durable job, redacted and kept": []}
+    with server(place / "much") as sshd, Master(sshd) as master:
+
+        def by_ssh() -> float:
             kept = place / "by-ssh"
             with kept.open("wb") as file:
-                took_s = seconds(
-                    lambda: subprocess.run([*master.words, MUCH], check=True, stdout=file, stdin=subprocess.DEVNULL)
-                )
+                words = [*master.words, MUCH]
+                took_s = seconds(lambda: subprocess.run(words, check=True, stdout=file, stdin=subprocess.DEVNULL))
             assert kept.stat().st_size == MEGABYTES * 1024 * 1024
-            rows.append(("OpenSSH into a file", f"{took_s:.2f} s", "–"))
             kept.unlink()
-        for kind, name in (("probe", "read-only step"), ("job", "durable job")):
+            return took_s
+
+        def by_drctl(kind: str, name: str) -> float:
             words = [sys.executable, "-m", "tests.bench.steps", kind, str(sshd.config), str(sshd.port), str(place)]
             done = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
-            rows.append((f"{name}, redacted and kept", f"{float(done[0]):.2f} s", f"{float(done[1]):.0f} MB"))
-    section.table(("how", "time", "peak memory"), rows)
+            peaks[name].append(float(done[1]))
+            return float(done[0])
+
+        ways: dict[str, Callable[[], float]] = {"OpenSSH into a file": by_ssh}
+        ways |= {name: partial(by_drctl, kind, name) for kind, name in zip(("probe", "job"), peaks, strict=True)}
+        found = medians(by_turns(ways, rounds=5))
+    rows = [(n, f"{v:.2f} s", f"{max(peaks[n]):.0f} MB" if n in peaks else "–") for n, v in found.items()]
+    section.table(("how", "median of 5", "peak memory"), rows)
+    section.say(
+        "drctl's peak is that of the whole process. Both ends sync what they keep: a durable job's output goes to the "
+        "host's disk and to the operator's."
+    )
     return section
 
 
