@@ -156,6 +156,11 @@ class Sshd:
         names = {pid: _name_of(pid) for pid in children_of(self._server.pid)}
         return [pid for pid, name in names.items() if name and not name.startswith("sshd")]
 
+    def signal_server(self, number: int) -> None:
+        """Send a signal to the process that takes connections."""
+        assert self._server is not None
+        self._server.send_signal(number)
+
     def signal_sessions(self, number: int) -> int:
         """Send a signal to the processes that serve connections; how many there were."""
         assert self._server is not None

@@ -210,6 +210,20 @@ def test_closing_while_a_job_runs_lets_it_go_on(
     assert commands.job(sshd.endpoint, waits, name=name, timeout_s=60, output=Ear()).exit_code == 42
 
 
+def test_closing_does_not_wait_for_a_host_that_says_nothing(sshd: Sshd, pool: ThreadPoolExecutor) -> None:
+    """What was asked of it goes on, and takes its connection with it when it is over."""
+    transport = SshTransport(sshd.endpoint, timings=PATIENT)
+    commands = Commands(SecretResolver(Redactor()), connect=lambda endpoint: transport)
+    sshd.signal_server(signal.SIGSTOP)
+    running = pool.submit(commands.probe, sshd.endpoint, ShellCommand(script="exit 5"), timeout_s=60, output=Ear())
+    wait_until("it is being connected to", transport._connecting.locked)
+    commands.close()
+    assert not running.done()
+    sshd.signal_server(signal.SIGCONT)
+    assert running.result().exit_code == 5
+    wait_until("its connection has gone", lambda: sshd.signal_sessions(0) == 0)
+
+
 def test_what_a_login_shell_prints_is_not_the_scripts_output(commands: Commands, sshd: Sshd) -> None:
     (sshd.home / ".bashrc").write_text("echo welcome; echo warning >&2; printf 'no newline'\n")
     ear = Ear()

@@ -31,8 +31,10 @@ class SshTransport:
     def __init__(self, endpoint: Endpoint, *, timings: Timings | None = None) -> None:
         self._endpoint = endpoint
         self._timings = timings or Timings()
-        self._connecting = threading.Lock()
+        self._connecting = threading.Lock()  # one at a time; held for as long as a host takes to answer
+        self._listing = threading.Lock()  # never held while anything is waited for
         self._connections: list[Connection] = []
+        self._closed = 0  # how often
         self._login = endpoint.user
 
     @property
@@ -55,9 +57,10 @@ class SshTransport:
             conversation.close()
 
     def close(self) -> None:
-        """Let the connections go."""
-        with self._connecting:
+        """Let the connections go. One that is being made is not waited for, and goes when its command is over."""
+        with self._listing:
             connections, self._connections = self._connections, []
+            self._closed += 1
         for connection in connections:
             connection.close()
 
@@ -92,6 +95,7 @@ class SshTransport:
             with self._connecting:
                 if any(connection not in tried for connection in self._connections):
                     continue  # another thread has connected while we waited
+                closed = self._closed
                 route = route_to(self._endpoint)
                 self._login = route.user
                 connection = connect(route, self._timings)
@@ -104,7 +108,12 @@ class SshTransport:
                 except _GONE as error:
                     connection.close()
                     raise Unreachable(f"{self.label} hung up as soon as it was reached: nothing was sent") from error
-                self._connections = [*self._connections, connection]
+                with self._listing:
+                    wanted = closed == self._closed
+                    if wanted:
+                        self._connections = [*self._connections, connection]
+                if not wanted:
+                    connection.retire()
                 return connection, session
 
     def _session_of_open(self, tried: set[Connection]) -> tuple[Connection, Session] | None:
@@ -124,7 +133,7 @@ class SshTransport:
         return None
 
     def _drop(self, connection: Connection) -> None:
-        with self._connecting:
+        with self._listing:
             self._connections = [other for other in self._connections if other is not connection]
         connection.retire()
 
