@@ -312,7 +312,7 @@ class Source:
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots: the two indexes below are kept beside the fields
+@dataclass(frozen=True, kw_only=True)  # without slots: the indexes below are kept beside the fields
 class Plan:
     """A runbook for one service, ready to be carried out."""
 
@@ -346,6 +346,10 @@ class Plan:
     def _by_id(self) -> Mapping[str, Step]:
         return {step.id: step for step in self._all}
 
+    @cached_property
+    def _sections(self) -> Mapping[str, Section]:
+        return {step.id: stage.section for stage in self.stages for step in stage.steps}
+
     def steps(self, section: Section | None = None) -> tuple[Step, ...]:
         """The steps in order, of one section or of all."""
         return self._all if section is None else tuple(s for g in self.stages if g.section is section for s in g.steps)
@@ -360,7 +364,4 @@ class Plan:
         Raises:
             KeyError: when there is none of that id.
         """
-        for stage in self.stages:
-            if any(step.id == step_id for step in stage.steps):
-                return stage.section
-        raise KeyError(step_id)
+        return self._sections[step_id]

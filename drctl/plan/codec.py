@@ -23,7 +23,7 @@ from drctl.model.plan import Plan, Shell, Step
 
 Made = TypeVar("Made")
 _Work = tuple[Hashable, ...] | None  # what a step does, without where and with which values
-
+_AS_IT_IS = frozenset({str, bool, int, type(None)})  # most of a plan, and looked for first
 # What a person reads; changing it does not change what the step does.
 _NOT_IN_DIGEST = ("id", "name", "where", "failure_hint", "expected_s", "digest")
 
@@ -42,8 +42,11 @@ def to_json(value: Any) -> Any:
     Raises:
         TypeError: for a value that has no JSON form.
     """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    kind = type(value)
+    if kind in _AS_IT_IS:
+        return value
+    if fields := _fields(cast("Hashable", kind)):
+        return {field.name: to_json(getattr(value, field.name)) for field in fields}
     if isinstance(value, StrEnum):
         return value.value
     if isinstance(value, datetime):
@@ -91,11 +94,20 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(_said(value))).hexdigest()
 
 
+@cache
+def _fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
+    """Of a dataclass; of anything else there are none."""
+    return dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+
+
 def _said(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    kind = type(value)
+    if kind in _AS_IT_IS:
+        return value
+    if fields := _fields(cast("Hashable", kind)):
         return {
             field.name: _said(getattr(value, field.name))
-            for field in dataclasses.fields(value)
+            for field in fields
             if field.name in ("kind", "type") or not _is_default(field, getattr(value, field.name))
         }
     if isinstance(value, tuple | list):
