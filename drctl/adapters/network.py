@@ -6,8 +6,10 @@ Proxies of the environment are not used: a health check must see the service, an
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import socket
+import threading
 
 from drctl.engine.ports import NetworkAnswer
 from drctl.model.plan import Http, Tcp
@@ -16,7 +18,11 @@ BODY_LIMIT = 65_536  # bytes of an answer that are read
 
 
 class OperatorNetwork:
-    """The engine's ``Network`` port."""
+    """The engine's ``Network`` port. ``soon``: a request will come: httpx is imported while hosts are waited for."""
+
+    def __init__(self, *, soon: bool = False) -> None:
+        if soon:
+            threading.Thread(target=importlib.import_module, args=("httpx",), name="drctl-httpx", daemon=True).start()
 
     def http(self, request: Http, *, timeout_s: float) -> NetworkAnswer:
         """Send the request; the answer is good when its status and its JSON members are as expected."""

@@ -38,7 +38,7 @@ from drctl.engine.ports import Person
 from drctl.engine.state import RunState, Target
 from drctl.errors import UsageError
 from drctl.model.events import Body, MessengerFailed, RunResumed, RunStarted, StopRequested
-from drctl.model.plan import Approval, Mode, Plan
+from drctl.model.plan import Approval, Http, Mode, Plan
 from drctl.read.suggest import did_you_mean
 from drctl.report.verdict import exit_code
 from drctl.screens.base import Screen
@@ -219,7 +219,7 @@ def _conduct(
         inbox: SimpleQueue[Message] = SimpleQueue()
         world = World(
             commands=commands,
-            network=OperatorNetwork(),
+            network=OperatorNetwork(soon=any(isinstance(step.action, Http) for step in plan.steps())),
             outputs=_Outputs(OutputStore(settings.outputs, redactor), screen, plan, inbox.put),
             clock=clock,
             files=HostFiles(commands),
