@@ -112,6 +112,7 @@ class Copy:
     verified: Verified | None
     tested: Restored | None
     gap_only: bool  # bad for nothing but a gap in the WAL after it has become consistent
+    replicated_at: datetime | None = None  # when the last replication to its location was over; None: not known
 
     @property
     def name(self) -> str:
@@ -206,6 +207,7 @@ def _copy(
         verified=verified,
         tested=tested,
         gap_only=bool(gap) and not bad,
+        replicated_at=seen.replicated_at,
     )
 
 

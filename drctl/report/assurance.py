@@ -76,13 +76,13 @@ def _picks(row: StepRow) -> bool:
 
 
 def _copy(state: RunState, row: StepRow, step: Step, rows: Sequence[StepRow]) -> CopyTried:
-    said = _captured(row)
     plan = state.the_plan
     needed = [
         other
         for other, its in ((other, plan.step(other.id)) for other in rows)
         if its is step or (step.round and its.round == step.round and its.on_failure is not OnFailure.CONTINUE)
     ]
+    said = {name: text for other in (*needed, row) for name, text in _captured(other).items()}
     consistent_at = _known(parse_instant, said.get("copy_consistent_at"))
     age_s = (state.started_at - consistent_at).total_seconds() if state.started_at and consistent_at else None
     return CopyTried(
@@ -97,6 +97,8 @@ def _copy(state: RunState, row: StepRow, step: Step, rows: Sequence[StepRow]) ->
         reaches=_known(parse_instant, said.get("copy_reaches")),
         loss_s=_known(float, said.get("copy_loss")),
         bytes=_known(int, said.get("copy_size")),
+        replicated_at=_known(parse_instant, said.get("copy_replicated_at")),
+        manifest_sha256=said.get("copy_manifest_sha256", ""),
         outcome=_together([r.outcome for r in needed]),
         failed_step=next((r.id for r in needed if r.outcome in _WORST_FIRST), ""),
     )

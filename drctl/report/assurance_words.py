@@ -36,6 +36,8 @@ def _backups(copies: Iterable[CopyTried]) -> Iterator[str]:
         parts.append(f"recovers up to {format_instant(copy.reaches)}" if copy.reaches else "")
         parts.append("" if copy.loss_s is None else f"loses {format_duration(copy.loss_s)} of writes")
         parts.append("" if copy.bytes is None else f"{copy.bytes} bytes when restored")
+        parts.append(f"last replicated to there at {format_instant(copy.replicated_at)}" if copy.replicated_at else "")
+        parts.append(f"sha256 of its manifest {copy.manifest_sha256}" if copy.manifest_sha256 else "")
         if any(parts):
             yield f"{copy.label}: {'; '.join(part for part in parts if part)}"
 

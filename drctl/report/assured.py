@@ -15,6 +15,8 @@ from drctl.model.events import Outcome
 class CopyTried:
     """A copy of a backup that a step picked, as its captured values say it; None and empty is "not known".
 
+    ``replicated_at`` is when the last replication to its location was over before it was picked; ``manifest_sha256`` is
+    over the backup's manifest, which holds the checksum of each of its files.
     ``outcome`` and ``failed_step`` are of the attempt that the step belongs to. ``age_s`` counts from the consistency
     point to the start of the run; ``attempt`` is None outside of attempts.
     """
@@ -30,6 +32,8 @@ class CopyTried:
     reaches: datetime | None
     loss_s: float | None
     bytes: int | None
+    replicated_at: datetime | None
+    manifest_sha256: str
     outcome: Outcome | None
     failed_step: str
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,24 @@ def untouched(lab: Lab, report: dict, backups: list[str]) -> None:
     assert not list(lab.acknowledged().missing), "clients lost nothing"
 
 
+def noted(lab: Lab, report: dict) -> None:
+    """What is noted around a drill, held against what hosts, the repository of backups and git say themselves."""
+    assert report["exercise"]["observers"] == ["N. Dlamini"]
+    assert report["exercise"]["absent"] == ["the DBA"]
+    assert report["exercise"]["next_due_at"] > report["exercise"]["planned_at"]
+    clocks = {clock["host"]: clock for clock in report["host_clocks"]}
+    for name in ("xneelo-jnb", "azure-san", "cloudprox"):
+        # The hosts of a lab have the clock of this machine.
+        assert abs(clocks[name]["offset_s"]) <= clocks[name]["within_s"] + 0.001, clocks[name]
+    assert clocks.keys() >= {*DRILL_DATABASES}, "whether or not they had their power yet"
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert report["repository"]["commit"] == head.strip()
+    copy = report["backups"][0]
+    manifest = f"backup/main/{copy['label']}/backup.manifest"
+    told = lab.ssh("cloudprox", [f"sudo -u postgres pgbackrest --stanza=main repo-get {manifest} | sha256sum"]).stdout
+    assert copy["manifest_sha256"] == told.split()[0]
+
+
 def test_a_restore_is_exercised_and_leaves_no_data_and_production_alone(
     fresh_lab: Lab, operator: Operator, tmp_path: Path
 ) -> None:
@@ -63,10 +82,11 @@ def test_a_restore_is_exercised_and_leaves_no_data_and_production_alone(
     touching = operator.types("drill", "switchover", SERVICE, "-i", str(alone), "--yes", code=7)
     assert "this drill would change production" in touching.stderr
     backups = labels(lab)
-    done = operator.types(*words)
+    done = operator.types(*words, "--observer", "N. Dlamini", "--absent", "the DBA")
     assert "DRILL DONE" in done.stderr
     assert "UNPROTECTED" not in done.stderr
     report = operator.report()
+    noted(lab, report)
     outcomes = {step["id"]: step["outcome"] for step in report["steps"]}
     for step in ("restore/from-a-copy/1/files", "restore/promote", "restore/door/service-answers", "ground/residue"):
         assert outcomes[step] == "succeeded", step

@@ -230,10 +230,13 @@ def test_a_moment_that_the_wal_does_not_reach_is_refused() -> None:
 
 
 def test_the_lines_of_a_capture_never_change_their_order() -> None:
-    assert choice_lines(judge(seen(), {}, {})[0], now=NOW).splitlines() == [
+    there = replace(seen(), replicated_at=datetime(2026, 11, 24, 8, 58, tzinfo=UTC))
+    assert choice_lines(judge(there, {}, {})[0], now=NOW).splitlines() == [
         "cloudprox", "cloudprox", NEWEST, "2026-11-24T08:56:59Z", "000000010000000000000016", "181", "26883779",
         "unproven", "main", str(5 * 1024 * 1024), "2026-11-24T08:56:59Z",
+        "2026-11-24T08:58:00Z",
     ]  # fmt: skip
+    assert choice_lines(judge(seen(), {}, {})[0], now=NOW).endswith("Z\n\n"), "what is not known keeps its place"
 
 
 # The promises

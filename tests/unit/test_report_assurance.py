@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -54,13 +55,15 @@ def drill(plan: Plan | None = None) -> list[Event]:
         "copy_location": "teraco-cpt", "copy_host": "cpt-backup-1", "copy_label": "20261122-020000F",
         "copy_consistent_at": "2026-11-22T01:31:04+00:00", "copy_reaches": "2026-11-23T01:11:00+00:00",
         "copy_loss": "60.0", "copy_size": "1048576", "copy_trust": "proven",
+        "copy_replicated_at": "2026-11-22T02:14:00+00:00",
     }  # fmt: skip
     run.did("from-a-copy/1/pick", took_s=2.0, captured=picked)
     run.start("from-a-copy/1/files", "spare-db-1")
     run.finish("from-a-copy/1/files", "spare-db-1", took_s=9.0, outcome=Outcome.FAILED, reason=Reason.EXIT_CODE)
     other = {"copy_location": "offline-store", "copy_label": "20261121-020000F", "copy_size": "not a size"}
+    other |= {"copy_replicated_at": ""}
     run.did("from-a-copy/2/pick", took_s=2.0, captured=other)
-    run.did("from-a-copy/2/files", "spare-db-1", took_s=30.0)
+    run.did("from-a-copy/2/files", "spare-db-1", took_s=30.0, captured={"copy_manifest_sha256": "5d" * 32})
     run.did("ground/destroy", "spare-db-1", took_s=1.0)
     run.start("ground/residue", "spare-db-1")
     run.finish("ground/residue", "spare-db-1", took_s=1.0, outcome=Outcome.FAILED, reason=Reason.EXIT_CODE)
@@ -83,6 +86,10 @@ def test_each_copy_that_was_tried_and_what_became_of_it() -> None:
     told = said("Backups", drill())
     assert "attempt 1: 20261122-020000F at teraco-cpt (ZA): FAILED at from-a-copy/1/files" in told
     assert "attempt 2: 20261121-020000F at offline-store: restored" in told
+    assert (first.manifest_sha256, second.manifest_sha256) == ("", "5d" * 32), "each attempt has its own"
+    assert (first.replicated_at, second.replicated_at) == (datetime(2026, 11, 22, 2, 14, tzinfo=UTC), None)
+    assert "last replicated to there at 2026-11-22 02:14:00Z" in told
+    assert f"sha256 of its manifest {'5d' * 32}" in told
     assert "recovers up to 2026-11-23 01:11:00" in told
 
 
