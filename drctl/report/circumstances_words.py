@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from drctl.model.circumstances import ClockReading, EarlierRun
 from drctl.model.events import Question
 from drctl.model.plan import Mode
-from drctl.model.units import format_duration, format_instant, local_time
+from drctl.model.units import format_duration, format_instant
 from drctl.report import trend, words
 from drctl.report.circumstances import Session
 from drctl.report.facts import Summary
@@ -39,11 +38,11 @@ def exercise(found: Summary) -> Iterator[str]:
     if noted and not noted.excluded:
         yield "excluded: nothing was named; what did not run is under Coverage and Limits"
     if noted and noted.planned_at:
-        yield f"planned for {_both(noted.planned_at, found)}: {noted.programme}"
+        yield f"planned for {words.both(noted.planned_at, found.timezone)}: {noted.programme}"
     elif noted:
         yield f"planned: {noted.programme}"
     if noted and noted.next_due_at:
-        yield f"next due, if this one counts: {_both(noted.next_due_at, found)}"
+        yield f"next due, if this one counts: {words.both(noted.next_due_at, found.timezone)}"
 
 
 def people(found: Summary) -> Iterator[str]:
@@ -51,7 +50,7 @@ def people(found: Summary) -> Iterator[str]:
     for session in found.sessions:
         unattended = "" if session.interactive else ", unattended"
         verb = "resumed" if session.resumed else "started"
-        at = f"{_both(session.began_at, found)}{unattended}"
+        at = f"{words.both(session.began_at, found.timezone)}{unattended}"
         yield f"{session.operator} on {session.controller} {verb} the run at {at}"
     if found.sessions:
         yield f"declared by {found.sessions[0].operator}, who started the run"
@@ -120,9 +119,3 @@ def _place(session: Session) -> str:
 
 def _version(session: Session) -> str:
     return f"drctl {session.drctl_version}" if session.drctl_version else "its drctl's version was not noted"
-
-
-def _both(at: datetime, found: Summary) -> str:
-    """The instant in UTC and in the plan's timezone."""
-    local = local_time(at, found.timezone)
-    return format_instant(at) + ("" if local.endswith("UTC") else f" ({local})")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from drctl.engine.objectives import Reading, Verdict
 from drctl.model.events import Act, Outcome
 from drctl.model.plan import Mark
-from drctl.model.units import format_duration, format_instant
+from drctl.model.units import format_duration, format_instant, local_time
 from drctl.report.facts import (
     Command,
     Decision,
@@ -153,6 +155,12 @@ def signature(taken: Decision) -> str:
     held = "signature verified when it was given" if taken.signature_verified else "the signature did NOT count"
     when = f" at {format_instant(taken.signed_at)}" if taken.signed_at else ""
     return f"signed with {taken.fingerprint or 'an unknown key'}{when} for the plan {taken.signed_plan}; {held}"
+
+
+def both(instant: datetime, timezone: str) -> str:
+    """The instant in UTC, and in the timezone when that is another."""
+    local = local_time(instant, timezone)
+    return format_instant(instant) + ("" if local.endswith("UTC") else f" ({local})")
 
 
 def variable(found: Given) -> str:

@@ -111,7 +111,7 @@ def choice_lines(copy: Copy, *, now: datetime, to: datetime | None = None) -> st
         copy.location.stanza,
         str(copy.wal_bytes),
         utc(copy.point),
-        utc(copy.replicated_at),
+        utc(copy.replicated_at) or "-",  # a shell drops lines that are empty at the end
     )
     return "".join(f"{one_line(value or '')}\n" for value in values)
 

@@ -105,6 +105,15 @@ def test_on_paper_all_is_open_and_light(browser: Browser, tmp_path: Path) -> Non
     page.close()
 
 
+def test_a_long_sum_in_a_table_breaks_no_short_word(browser: Browser, tmp_path: Path) -> None:
+    page = shown(browser, tmp_path, "exercised", width=DESK, scheme="light")
+    for word in (page.locator("th", has_text="answer"), page.locator("td strong", has_text="approve")):
+        box = word.first.bounding_box()
+        assert box is not None
+        assert box["height"] < 40, "one line, with its padding"
+    page.close()
+
+
 @pytest.mark.parametrize("media", ["screen", "print"])
 def test_the_trend_is_drawn(media: Any, browser: Browser, tmp_path: Path) -> None:
     page = shown(browser, tmp_path, "exercised", width=DESK, scheme="light")

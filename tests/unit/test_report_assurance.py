@@ -61,7 +61,7 @@ def drill(plan: Plan | None = None) -> list[Event]:
     run.start("from-a-copy/1/files", "spare-db-1")
     run.finish("from-a-copy/1/files", "spare-db-1", took_s=9.0, outcome=Outcome.FAILED, reason=Reason.EXIT_CODE)
     other = {"copy_location": "offline-store", "copy_label": "20261121-020000F", "copy_size": "not a size"}
-    other |= {"copy_replicated_at": ""}
+    other |= {"copy_replicated_at": "-"}
     run.did("from-a-copy/2/pick", took_s=2.0, captured=other)
     run.did("from-a-copy/2/files", "spare-db-1", took_s=30.0, captured={"copy_manifest_sha256": "5d" * 32})
     run.did("ground/destroy", "spare-db-1", took_s=1.0)
