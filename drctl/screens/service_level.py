@@ -76,5 +76,10 @@ def _long(seconds: float) -> str:
     """As TaskFlow's table has it: days, hours, minutes, seconds, each with its fraction."""
     for size, name in ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes")):
         if seconds >= size:
-            return f"{seconds / size:.4g} {name}"
+            return f"{_two(seconds / size)} {name}"
     return f"{seconds:.3g} seconds"
+
+
+def _two(number: float) -> str:
+    """At most two digits behind the point."""
+    return f"{number:.2f}".rstrip("0").rstrip(".")
