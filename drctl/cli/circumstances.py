@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from drctl.adapters.secrets import SecretResolver
-    from drctl.model.circumstances import EarlierRun
+    from drctl.model.circumstances import EarlierRun, Programmed
     from drctl.model.events import ClocksRead, ControllerNoted, ExerciseNoted
     from drctl.model.plan import Plan
+    from drctl.report.programme import Item
 
 EARLIER = 12
 """Earlier exercises that are looked back at."""
@@ -75,18 +76,21 @@ def exercise_noted(settings: Settings, plan: Plan, occasion: Occasion, now: date
         before = _earlier(settings, plan)
     except DrctlError:
         before = ()
-    planned_at = next_due_at = None
-    programme = "it is no drill, so nobody planned it"
+    dates = _Dates(why="it is no drill, so nobody planned it")
     if plan.mode is Mode.DRILL:
-        planned_at, next_due_at, programme = _dates(settings, plan, now)
+        dates = _dates(settings, plan, now)
+    line = dates.before
     return ExerciseNoted(
         scenario=occasion.scenario,
         excluded=occasion.excluded,
         observers=occasion.observers,
         absent=occasion.absent,
-        planned_at=planned_at,
-        next_due_at=next_due_at,
-        programme=programme,
+        planned_at=line.next_at if line else None,
+        next_due_at=dates.next_at,
+        programme=line.why if line else dates.why,
+        changed=line.changed if line else (),
+        never=line.never if line else (),
+        programmed=dates.programmed,
         earlier=before,
     )
 
@@ -125,9 +129,23 @@ def _earlier(settings: Settings, plan: Plan) -> tuple[EarlierRun, ...]:
     )
 
 
-def _dates(settings: Settings, plan: Plan, now: datetime) -> tuple[datetime | None, datetime | None, str]:
-    """When the programme wants this exercise, when the next one once this has come to its end, and why then."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Dates:
+    """This exercise's line of the programme before the run, the next date once it has come to its end, and all lines.
+
+    ``why`` says why there is no such line.
+    """
+
+    before: Item | None = None
+    next_at: datetime | None = None
+    programmed: tuple[Programmed, ...] = ()
+    why: str = ""
+
+
+def _dates(settings: Settings, plan: Plan, now: datetime) -> _Dates:
+    """What the programme says of this exercise."""
     from drctl.cli.programme import programme_of
+    from drctl.model.circumstances import Programmed
     from drctl.model.events import Ended
     from drctl.report.card import RunCard
     from drctl.report.programme import names_of
@@ -150,15 +168,21 @@ def _dates(settings: Settings, plan: Plan, now: datetime) -> tuple[datetime | No
         headline="",
     )
     try:
-        before, after = (
-            next((i for i in items if (i.service, i.runbook) == (service, runbook)), None)
-            for items in programme_of(settings, Path(plan.inventory_source.path), now, (), (this,))
-        )
+        items, afterwards = programme_of(settings, Path(plan.inventory_source.path), now, (), (this,))
     except DrctlError as error:
-        return None, None, f"the programme cannot be made: {error.message}"
-    if before is None or after is None:
-        return None, None, f"{runbook} of {service} is in no programme"
-    return before.next_at, after.next_at, before.why
+        return _Dates(why=f"the programme cannot be made: {error.message}")
+    before, after = (
+        next((i for i in found if (i.service, i.runbook) == (service, runbook)), None) for found in (items, afterwards)
+    )
+    return _Dates(
+        before=before,
+        next_at=after.next_at if after else None,
+        programmed=tuple(
+            Programmed(service=i.service, runbook=i.runbook, last_at=i.last_at, next_at=i.next_at, due=i.due)
+            for i in items
+        ),
+        why=f"{runbook} of {service} is in no programme",
+    )
 
 
 def look_at_clocks(plan: Plan, secrets: SecretResolver, tell: Callable[[ClocksRead], None]) -> Callable[[], None]:

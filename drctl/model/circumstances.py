@@ -40,6 +40,17 @@ class Repository:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Programmed:
+    """A line of the programme of exercises. ``last_at`` None: never exercised."""
+
+    service: str
+    runbook: str
+    last_at: datetime | None
+    next_at: datetime
+    due: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierRun:
     """An exercise of the same service and runbook before this one. ``head`` is the sha256 of its last event."""
 

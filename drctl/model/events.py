@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from drctl.model.circumstances import ClockReading, EarlierRun, Repository
+from drctl.model.circumstances import ClockReading, EarlierRun, Programmed, Repository
 from drctl.model.exposure import Exposure
 from drctl.model.messages import Fate, Moment
 from drctl.model.plan import Mark, Plan
@@ -258,6 +258,9 @@ class ExerciseNoted:
     planned_at: datetime | None = None
     next_due_at: datetime | None = None
     programme: str = ""
+    changed: tuple[str, ...] = ()  # steps that are not as they were when they last succeeded in an exercise
+    never: tuple[str, ...] = ()  # steps that never did
+    programmed: tuple[Programmed, ...] = ()  # the whole programme of a drill: who was exercised when
     earlier: tuple[EarlierRun, ...] = ()
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from drctl.model.events import Outcome
 from drctl.model.units import format_duration
-from drctl.report import words
+from drctl.report import circumstances_words, words
 from drctl.report.assured import Check, Control, CopyTried, Coverage, DrillSafety, Reconstitution, ResidencyRow
 from drctl.report.facts import Summary
 from drctl.report.told import sentences
@@ -25,7 +25,7 @@ def sections(found: Summary) -> tuple[tuple[str, tuple[str, ...]], ...]:
         ("Residency", _residency(found.residency)),
         ("Drill safety", _drill_safety(found.drill_safety, tell) if found.drill_safety else ()),
         ("Reconstitution", _reconstitution(found.reconstitution, tell)),
-        ("Coverage", _coverage(found.coverage)),
+        ("Coverage", (*_coverage(found.coverage), *circumstances_words.programme(found))),
         ("Notifications", sentences(found.notifications, found.mode)),
         ("Control map", _control_map(found.control_map)),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from drctl.engine.state import RunState
 from drctl.model import events as ev
-from drctl.model.circumstances import ClockReading, EarlierRun, Repository
+from drctl.model.circumstances import ClockReading, EarlierRun, Programmed, Repository
 from drctl.model.events import Event
 from drctl.model.plan import Mark
 from drctl.report import verdict
@@ -48,6 +48,9 @@ class ExerciseRow:
     planned_at: datetime | None
     next_due_at: datetime | None
     programme: str
+    changed: tuple[str, ...]
+    never: tuple[str, ...]
+    programmed: tuple[Programmed, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,9 @@ def _exercise(noted: ev.ExerciseNoted) -> ExerciseRow:
         planned_at=noted.planned_at,
         next_due_at=noted.next_due_at,
         programme=noted.programme,
+        changed=noted.changed,
+        never=noted.never,
+        programmed=noted.programmed,
     )
 
 

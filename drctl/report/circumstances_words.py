@@ -45,6 +45,21 @@ def exercise(found: Summary) -> Iterator[str]:
         yield f"next due, if this one counts: {words.both(noted.next_due_at, found.timezone)}"
 
 
+def programme(found: Summary) -> Iterator[str]:
+    """Which services were exercised when, as the programme had it when the run began, and what had changed since."""
+    noted = found.exercise
+    if noted is None:
+        return
+    if noted.changed:
+        yield f"changed since they were last exercised, before this run: {', '.join(noted.changed)}"
+    if noted.never:
+        yield f"never exercised before this run: {', '.join(noted.never)}"
+    for line in noted.programmed:
+        last = f"last exercised {line.last_at:%Y-%m-%d}" if line.last_at else "never exercised"
+        due = "DUE" if line.due else f"next {line.next_at:%Y-%m-%d}"
+        yield f"before this run: {line.runbook} of {line.service}: {last}, {due}"
+
+
 def people(found: Summary) -> Iterator[str]:
     """Who was there: operators, who declared, approvers, observers, and who was to be missed."""
     for session in found.sessions:

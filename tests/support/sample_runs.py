@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from drctl.engine.approvals import render, statement_of
 from drctl.engine.fold import fold_all
 from drctl.model import events as ev
-from drctl.model.circumstances import ClockReading, EarlierRun, Repository
+from drctl.model.circumstances import ClockReading, EarlierRun, Programmed, Repository
 from drctl.model.events import Act, Body, Ended, Event, Outcome, Question, Reason
 from drctl.model.plan import (
     Approval,
@@ -524,7 +524,14 @@ def exercised(said: str = "The Johannesburg data centre has no power") -> list[E
         ev.ExerciseNoted(
             scenario=said, excluded=("the client's own firewall",), observers=("N. Dlamini, internal audit", said),
             absent=("the DBA on call",), planned_at=START - timedelta(days=3), next_due_at=START + timedelta(days=92),
-            programme="the period since the last one is over", earlier=EARLIER,
+            programme="the period since the last one is over", changed=("promote",), never=("row-counts",),
+            programmed=(
+                Programmed(service="acme", runbook="failover", last_at=EARLIER[-1].started_at, next_at=START, due=True),
+                Programmed(service="acme", runbook="restore", last_at=None, next_at=START, due=True),
+                Programmed(service="zebra", runbook="failover", last_at=OUTAGE, next_at=START + timedelta(days=9),
+                           due=False),
+            ),
+            earlier=EARLIER,
         )
     )  # fmt: skip
     _preconditions(run)

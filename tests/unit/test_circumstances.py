@@ -150,6 +150,8 @@ def test_a_drill_notes_who_was_there_where_from_and_when_the_next_is_due(
     assert found["repository"]["commit"] == git(folder, "rev-parse", "HEAD")  # type: ignore[index]
     assert found["repository"]["dirty"] is False  # type: ignore[index]
     assert [row["run_id"] for row in found["trend"]] == [found["run_id"]]  # type: ignore[attr-defined,union-attr]
+    assert (noted["changed"], noted["never"]) == ([], ["up"])
+    assert [(line["service"], line["last_at"], line["due"]) for line in noted["programmed"]] == [("acacia", None, True)]
     # The second one knows the first, by the head of its chain; and nothing that happens later changes what it says.
     assert execute(words) == ExitCode.DONE
     second = report(capsys)
@@ -159,10 +161,12 @@ def test_a_drill_notes_who_was_there_where_from_and_when_the_next_is_due(
     assert itself["run_id"] == second["run_id"]
     assert second["exercise"]["programme"] == "the period since the last one is over"  # type: ignore[index]
     shutil.rmtree(folder / ".git")
+    Path("runbooks/exercise.yml").write_text(RUNBOOK.replace('"true"', '"true;"'))
     assert execute(words) == ExitCode.DONE
     again = report(capsys, str(second["run_id"]))
     for key in ("exercise", "trend", "sessions", "repository"):
         assert again[key] == second[key]
+    assert report(capsys)["exercise"]["changed"] == ["up"]  # type: ignore[index]
     assert "is in no git repository" in report(capsys)["repository"]["why"]  # type: ignore[index]
 
 
@@ -190,6 +194,11 @@ def test_every_format_says_it() -> None:
         "scenario: The Johannesburg data centre has no power",
         "excluded: the client",
         "next due, if this one counts: 2027-02-23 01:31:04Z (2027-02-23 03:31:04 SAST)",
+        "changed since they were last exercised, before this run: promote",
+        "never exercised before this run: row-counts",
+        "before this run: failover of acme: last exercised 2026-08-03, DUE",
+        "before this run: restore of acme: never exercised, DUE",
+        "before this run: failover of zebra: last exercised 2026-11-23, next 2026-12-02",
         "observers: N. Dlamini, internal audit",
         "absent, as a part of the exercise: the DBA on call",
         "approvers: sipho",
