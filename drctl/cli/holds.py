@@ -112,7 +112,7 @@ def release(
         raise LockedError(
             f"the run {run} is conducted on this machine at this moment",
             state="this command changed nothing",
-            hint=f"drctl watch {run}; to end it: drctl abort {run}",
+            hint=f'drctl watch {run}; to end it: drctl abort {run} --reason "…"',
         )
     users = user or (None, *users_of_runbooks())
     places = [(endpoint, name) for endpoint in endpoints_of(inventory, service) for name in users]

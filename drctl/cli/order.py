@@ -184,7 +184,7 @@ class Order:
             raise UsageError(
                 f"the run {found} of {plan.service} is not over",
                 state="this command changed nothing",
-                hint=f"drctl resume {found}, or begin anew beside it with --yes",
+                hint=f'drctl resume {found}\ndrctl abort {found} --reason "…"\nor begin anew beside it: add --yes',
             )
 
     def _to_see_it(self, plan: Plan) -> str:

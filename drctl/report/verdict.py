@@ -234,14 +234,14 @@ def _half_done(state: RunState, step: Step) -> bool:
 def next_commands(state: RunState, *, conducted: bool | None = None) -> tuple[str, ...]:
     """What to type next, the most useful first. A test holds each to the verbs that there are."""
     run, service = state.run_id, state.the_plan.service
-    report = f"drctl report {run}"
+    report, abort = f"drctl report {run}", f'drctl abort {run} --reason "…"'
     match state.ended:
         case None if conducted:
-            return (*_to_approve(state), f"drctl watch {run}", f"drctl abort {run}", report)
+            return (*_to_approve(state), f"drctl watch {run}", abort, report)
         case None if conducted is None:
             return (*_to_approve(state), f"drctl watch {run}", f"drctl resume {run}", report)
         case None | Ended.PAUSED:
-            return (*_to_approve(state), f"drctl resume {run}", f"drctl abort {run}", report)
+            return (*_to_approve(state), f"drctl resume {run}", abort, report)
         case Ended.DONE:
             unprotected = runs_alone(state)
             return (report, *((f"drctl status {service}",) if unprotected else ()))

@@ -65,7 +65,7 @@ def final_picture(scene: Scene, *, width: int) -> list[Text]:
         _rule(rows.title, width),
         *rows.lines,
         _rule("", width),
-        _verdict(scene),
+        *_whole_verdict(scene, width),
     ]
     for truth in verdict.truths(state):
         lines += _wrapped(truth, width, lead="   ")
@@ -182,6 +182,11 @@ def _status(scene: Scene) -> Text:
     if verdict.in_doubt(state):
         return Text(f" finding out what became of a step in doubt; {hint}", style="magenta")
     return Text(f" {hint}; the run can be resumed", style="dim")
+
+
+def _whole_verdict(scene: Scene, width: int) -> list[Text]:
+    said = _verdict(scene)
+    return [Text(line.plain, style=said.style) for line in _wrapped(said.plain.strip(), width, lead=" ")]
 
 
 def _verdict(scene: Scene) -> Text:

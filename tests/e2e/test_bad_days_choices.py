@@ -149,7 +149,7 @@ def test_an_abort_from_another_terminal_answers_the_question_that_stands_here(da
               waits for   a decision about a failed step (flaky)
               RPO         exposure by a restore: not measured: type drctl backups days
               next        drctl watch RUN
-                          drctl abort RUN
+                          drctl abort RUN --reason "…"
                           drctl report RUN
             """,
         )
@@ -209,7 +209,7 @@ def test_an_approval_from_another_terminal_answers_the_question_that_stands_here
               RPO         exposure by a restore: not measured: type drctl backups days
               next        drctl approve agree RUN --reason "…"
                           drctl watch RUN
-                          drctl abort RUN
+                          drctl abort RUN --reason "…"
                           drctl report RUN
             """,
         )

@@ -56,7 +56,7 @@ def test_ctrl_c_once_stops_after_the_step_and_twice_leaves_the_job_to_itself(day
           last event  DATE TIME: NOBODY CONDUCTS IT since DATE TIME: 0 of 2 steps are over
           RPO         exposure by a restore: not measured: type drctl backups days
           next        drctl resume RUN
-                      drctl abort RUN
+                      drctl abort RUN --reason "…"
                       drctl report RUN
         """,
     )
@@ -106,7 +106,7 @@ def test_a_terminal_that_is_closed_in_mid_run_stops_after_the_step(day: Day) -> 
           paused      DATE TIME: PAUSED: stopped by SIGHUP
           RPO         exposure by a restore: not measured: type drctl backups days
           next        drctl resume RUN
-                      drctl abort RUN
+                      drctl abort RUN --reason "…"
                       drctl report RUN
         """,
     )

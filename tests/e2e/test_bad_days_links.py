@@ -158,7 +158,7 @@ steps:
               - in doubt: change on edge
               exit code 143: stopped by SIGTERM; the run can be resumed
               next: drctl resume RUN
-                    drctl abort RUN
+                    drctl abort RUN --reason "…"
                     drctl report RUN
             """,
         )
@@ -170,7 +170,7 @@ steps:
           paused      DATE TIME: PAUSED: stopped by SIGTERM
           RPO         exposure by a restore: not measured: type drctl backups days
           next        drctl resume RUN
-                      drctl abort RUN
+                      drctl abort RUN --reason "…"
                       drctl report RUN
         """,
     )
@@ -265,7 +265,7 @@ steps:
           - in doubt: once-only on edge
           exit code 6: in doubt, or waiting for a person
           next: drctl resume RUN
-                drctl abort RUN
+                drctl abort RUN --reason "…"
                 drctl report RUN
         """,
         in_any_order=True,
@@ -288,7 +288,7 @@ steps:
           - in doubt: once-only on edge
           exit code 6: in doubt, or waiting for a person
           next: drctl resume RUN
-                drctl abort RUN
+                drctl abort RUN --reason "…"
                 drctl report RUN
         """,
     )

@@ -151,7 +151,7 @@ def test_pause_stops_at_the_question_and_resume_puts_it_again_and_abort_ends_it(
               - failed, and may have changed something: flaky
               exit code 6: in doubt, or waiting for a person
               next: drctl resume RUN
-                    drctl abort RUN
+                    drctl abort RUN --reason "…"
                     drctl report RUN
             """,
         )
