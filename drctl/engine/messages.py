@@ -124,7 +124,8 @@ def _clock(state: RunState, now: datetime) -> Iterator[str]:
 def _next(moment: Moment, event: Event, state: RunState) -> Iterator[str]:
     match moment:
         case Moment.APPROVAL_ASKED if isinstance(event.body, ev.PersonAsked):
-            yield f'next: drctl approve {event.body.step} {state.run_id} --reason "…"'
+            key = " --key ~/.ssh/id_ed25519" if state.the_plan.allowed_signers else ""
+            yield f'next: drctl approve {event.body.step} {state.run_id} --reason "…"{key}'
         case Moment.PERSON_NEEDED | Moment.STEP_FAILED | Moment.DEADLINE_NEAR:
             yield f"next: drctl watch {state.run_id}"
         case Moment.ENDED:

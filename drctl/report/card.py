@@ -16,6 +16,7 @@ from drctl.model.events import Ended, Event, Outcome
 from drctl.model.plan import Mark, Mode, Section
 from drctl.plan.codec import work_digest
 from drctl.report import verdict
+from drctl.report.told import of_the_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ def card_of(events: Sequence[Event]) -> RunCard:
     state = fold_all(events)
     if not events or state.started_at is None:
         raise ValueError("a run without events has no card")
-    plan, now = state.the_plan, events[-1].at
+    plan, now = state.the_plan, of_the_run(events)[-1].at
     rto, rpo = verdict.rto(state, now), verdict.rpo(state)
     return RunCard(
         run_id=state.run_id,

@@ -69,6 +69,18 @@ def test_it_fits_and_everybody_can_read_it(
     page.close()
 
 
+@pytest.mark.parametrize(("scheme", "red"), [("light", "rgb(179, 20, 31)"), ("dark", "rgb(255, 139, 139)")])
+def test_a_broken_glass_is_a_red_line(scheme: str, red: str, browser: Browser, tmp_path: Path) -> None:
+    page = shown(browser, tmp_path, "broken_glass", width=DESK, scheme=scheme)
+    first = page.locator("p.warning").first
+    assert "NOT APPROVED: declare: nobody approved it; thandi@bastion-cpt broke the glass" in first.inner_text()
+    assert first.evaluate("line => getComputedStyle(line).color") == red
+    again = page.locator("li", has_text="break glass: declare")
+    assert again.evaluate("line => getComputedStyle(line).color") == red
+    assert Axe().run(page).violations_count == 0
+    page.close()
+
+
 def test_nothing_of_a_host_becomes_markup(browser: Browser, tmp_path: Path) -> None:
     page = shown(browser, tmp_path, "hostile", width=DESK, scheme="light")
     open_all(page)

@@ -403,6 +403,15 @@ def overridden() -> list[Event]:
     return _protect(_serve(_promote(run))).end(Ended.DONE)
 
 
+def broken_glass() -> list[Event]:
+    """Nobody could be asked for an approval, and the person went on alone."""
+    run = Builder(failover_plan(), run_id="20261123-013104-acme-glass").begin()
+    prompt = "The standby is 2.4 s behind. Fail over acme to azure-db-1?"
+    _preconditions(run).asked(Question.APPROVAL, "declare", prompt=prompt, answers=("no", "pause", "break_glass"))
+    run.answered(Question.APPROVAL, "declare", "break_glass", after_s=74, why="nobody answers the telephone")
+    return _protect(_serve(_promote(_fence(run)))).end(Ended.DONE)
+
+
 def aborted() -> list[Event]:
     """The approval was declined."""
     run = Builder(failover_plan(), run_id="20261123-013104-acme-aborted").begin()
@@ -559,6 +568,6 @@ SAMPLES: dict[str, Callable[[], list[Event]]] = {
     f.__name__: f
     for f in (
         succeeded, rpo_missed, paused_after_failure, failed, in_doubt, no_go, overridden, aborted, hostile, still_going,
-        drill, simulated, at_the_deadline, exercised,
+        drill, simulated, at_the_deadline, exercised, broken_glass,
     )
 }  # fmt: skip

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
+import re
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from drctl.adapters import clock
-from drctl.adapters.journal import JournalFile
+from drctl.adapters.journal import JournalFile, Signed
 from drctl.cli.main import execute
 from drctl.cli.requests import DecidedElsewhere, Requests
 from drctl.engine.ports import Answer
@@ -154,13 +158,18 @@ def ask(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-def hand_in(text: str, person: str = "thandi", namespace: str = "drctl-approval") -> int:
-    """Signed with OpenSSH's own program, as on a machine without drctl."""
+def signed(text: str, person: str = "thandi", namespace: str = "drctl-approval") -> str:
+    """The signature of OpenSSH's own program, as on a machine without drctl."""
     Path("ask.txt").write_text(text)
     Path("ask.txt.sig").unlink(missing_ok=True)
     words = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", person, "ask.txt"]
     subprocess.run(words, check=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    Path("yes.txt").write_text(text + Path("ask.txt.sig").read_text())
+    return Path("ask.txt.sig").read_text()
+
+
+def hand_in(text: str, person: str = "thandi", namespace: str = "drctl-approval") -> int:
+    """The exit code of handing in a text with its signature."""
+    Path("yes.txt").write_text(text + signed(text, person, namespace))
     return execute(["approve", "--accept", "yes.txt"])
 
 
@@ -229,7 +238,69 @@ def test_what_got_past_the_command_is_judged_again_by_the_run(
     assert "did not count: it expired" in report(capsys)
 
 
+PAST_THE_COMMAND: list[tuple[Callable[[str], str], dict[str, str], str]] = [
+    *[wrong for wrong in WRONG if "gives no reason" not in wrong[2]],
+    (lambda t: t.replace("run: 2", "run: 3"), {}, "it is for another run"),
+    (lambda t: t.replace("service: acacia", "service: baobab"), {}, "it is for another service"),
+    (lambda t: t.replace("step: agree", "step: note"), {}, "it is for another step"),
+    (lambda t: t, {"person": "home/.ssh/id_ed25519"}, "four eyes are needed"),
+]
+
+
+@pytest.mark.parametrize(("change", "how", "said"), PAST_THE_COMMAND, ids=[said for _, _, said in PAST_THE_COMMAND])
+def test_what_is_put_past_the_command_is_refused_by_the_run_and_written_down(
+    change: Callable[[str], str], how: dict[str, str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever can write the journal's letter box gets no further than whoever types the command."""
+    begin()
+    text = change(ask(capsys).replace("reason: \n", "reason: fine\n"))
+    signature = signed(text, **how)
+    with closing(JournalFile(Path("state") / "journal.db")) as journal:
+        run_id = journal.find(None)
+        journal.hand_in(run_id, Signed(step="agree", statement=text, signature=signature, at="2026-11-24T00:00:00Z"))
+    assert resume() == ExitCode.NEEDS_A_PERSON
+    assert not Path("notes").exists()
+    refused = [a for a in answers(capsys) if a["answer"] == "refused"]
+    assert len(refused) == 1
+    assert said in refused[0]["why"]
+
+
+def test_a_text_that_was_changed_after_it_was_signed_is_refused_by_the_run_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    begin()
+    text = ask(capsys).replace("reason: \n", "reason: fine\n")
+    signature = signed(text)
+    with closing(JournalFile(Path("state") / "journal.db")) as journal:
+        fake = Signed(step="agree", statement=text.replace("fine", "fake"), signature=signature, at="x")
+        journal.hand_in(journal.find(None), fake)
+    assert resume() == ExitCode.NEEDS_A_PERSON
+    assert "the signature is not thandi@taskflow.example's for this text" in answers(capsys)[-2]["why"]
+
+
+def test_a_run_that_waits_at_its_terminal_goes_on_when_somebody_signs_in_another(tmp_path: Path) -> None:
+    argv = [str(Path(sys.executable).with_name("drctl")), "run", "tidy", "acacia", "--yes", "--plain"]
+    environment = {**os.environ, "TERM": "dumb", "LANG": "C.UTF-8"}
+    running = pexpect.spawn(argv[0], argv[1:], env=environment, timeout=120, encoding="utf-8", echo=False)
+    try:
+        running.expect("no, pause, break_glass")
+        other = subprocess.run(
+            [argv[0], "approve", "agree", "--reason", "the client agreed", "--key", "thandi"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert other.returncode == 0, other.stderr
+        running.expect(pexpect.EOF)
+        running.wait()
+        assert running.exitstatus == 0
+    finally:
+        running.close(force=True)
+    assert Path("notes").read_text() == "done\n"
+
+
 def test_alone_the_glass_is_broken_in_front_of_all(capsys: pytest.CaptureFixture[str]) -> None:
+    """With a reason, an alert that no notifier can leave out, and a line in the evidence that is red on the page."""
+    inventory = Path("inventories/office.yml")
+    inventory.write_text(inventory.read_text() + "notify: [{name: log, file: log.jsonl, on: [service_restored]}]\n")
     begin()
     assert resume("--break-glass", "agree=") == ExitCode.USAGE
     assert resume("--break-glass", "agre=x") == ExitCode.USAGE
@@ -238,6 +309,13 @@ def test_alone_the_glass_is_broken_in_front_of_all(capsys: pytest.CaptureFixture
     said = report(capsys)
     assert "broke the glass: nobody answers the phone" in said
     assert "agree: NOT APPROVED" in said
+    (alert,) = [json.loads(line) for line in Path("inventories/log.jsonl").read_text().splitlines()]
+    assert alert["moment"] == "glass_broken"
+    assert "ALERT: agree was NOT APPROVED" in alert["text"]
+    assert "nobody answers the phone" in alert["text"]
+    assert execute(["evidence", "-o", "pack"]) == ExitCode.DONE
+    page = Path("pack/report.html").read_text()
+    assert re.search(r'class="warning bad">NOT APPROVED: agree: [^<]*nobody answers the phone', page)
 
 
 def test_signers_that_are_not_there(capsys: pytest.CaptureFixture[str]) -> None:

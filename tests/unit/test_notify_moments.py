@@ -17,6 +17,8 @@ from drctl.engine.messages import Message
 from drctl.engine.state import RunState
 from drctl.model.events import Event, NotificationSent, NotificationSettled, Question
 from drctl.model.messages import Fate, Moment, Notifier
+from drctl.report.card import card_of
+from drctl.report.summary import summarise
 from tests.support import sample_runs as samples
 
 ALL = Notifier(name="all", path="unused")
@@ -176,3 +178,22 @@ def test_a_bug_in_a_delivery_is_a_failure_of_the_message(monkeypatch: pytest.Mon
     desk.notifications.close()
     (settled,) = [told for told in desk.told if isinstance(told, NotificationSettled)]
     assert (settled.fate, settled.detail) == ("failed", "ZeroDivisionError within drctl")
+
+
+@pytest.mark.parametrize("sample", sorted(samples.SAMPLES))
+def test_a_run_is_the_same_whoever_was_told_of_it(sample: str) -> None:
+    """Messages among the events and behind them change nothing that a report says of the run itself."""
+    events = samples.SAMPLES[sample]()
+    told: list[Event] = []
+    for number, event in enumerate(events, start=1):
+        late = event.at + timedelta(seconds=0.05)
+        sent = NotificationSent(
+            number=number, moment=Moment.STARTED, about=event.sequence, title="t", text="t", notifiers=("log",), at=late
+        )
+        settled = NotificationSettled(number=number, notifier="log", fate=Fate.DELIVERED, attempts=1, at=late)
+        told += [event, replace(event, body=sent, at=late), replace(event, body=settled, at=late)]
+    now = events[-1].at + timedelta(minutes=5)
+    alone, among = summarise(events, now=now), summarise(told, now=now)
+    assert len(among.notifications) == len(events)
+    assert replace(among, notifications=(), chain=alone.chain) == replace(alone, notifications=())
+    assert card_of(told) == card_of(events)

@@ -107,6 +107,15 @@ def test_an_override_is_typed_in_full(keyboard: Keyboard) -> None:
     assert "That is not it; nothing was decided." in keyboard.screen.getvalue()
 
 
+def test_the_glass_is_broken_by_typing_it_and_never_without_a_reason(keyboard: Keyboard) -> None:
+    typed = ("break\n", "yes\n", "break_glass\n", "break glass\n", "\n", "nobody answers the telephone\n")
+    answer = decide(keyboard, "broken_glass", Question.APPROVAL, *typed)
+    assert answer == Answer(answer="break_glass", who="thandi@bastion", why="nobody answers the telephone")
+    said = keyboard.screen.getvalue()
+    assert "That is not it; nothing was decided." in said
+    assert said.count("Why? It goes into the report: ") == 2, "an empty reason is none"
+
+
 @pytest.mark.parametrize("typed", [("\x04",), ("s\n", "\x04")])
 def test_the_end_of_the_input_is_pause(keyboard: Keyboard, typed: tuple[str, ...]) -> None:
     assert decide(keyboard, "paused_after_failure", Question.FAILED, *typed).answer == "pause"
