@@ -6,6 +6,7 @@ format is in ``docs/reference/journal.md``; ``sha256`` is over the canonical JSO
 
 from __future__ import annotations
 
+import json
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -184,14 +185,17 @@ class JournalFile:
         for sequence, at, body, told, sha256 in rows:
             right = digest_of(run_id=run_id, sequence=sequence, at=at, body=body, previous=told)
             if (sequence, told, sha256) != (expected, previous, right):
-                raise JournalError(
-                    f"event {expected} of the run {run_id} is not as it was written: its chain of hashes is broken",
-                    where=str(self.path),
-                    state="the run cannot be trusted or resumed from this journal",
-                    hint="keep the file as evidence, and compare it with a copy",
-                )
+                raise self._broken(run_id, expected)
             previous, expected = sha256, expected + 1
             yield self._event(run_id, (sequence, at, body, told, sha256))
+
+    def _broken(self, run_id: str, sequence: int) -> JournalError:
+        return JournalError(
+            f"event {sequence} of the run {run_id} is not as it was written: its chain of hashes is broken",
+            where=str(self.path),
+            state="the run cannot be trusted or resumed from this journal",
+            hint="keep the file as evidence, and compare it with a copy",
+        )
 
     def lines(self, run_id: str) -> Iterator[bytes]:
         """The run's events in order, each as the text that its sha256 is over; ``events`` is what checks them."""
@@ -203,6 +207,8 @@ class JournalFile:
         sequence, at, body, previous, sha256 = row
         try:
             parsed = body_of(body)
+        except json.JSONDecodeError:
+            raise self._broken(run_id, sequence) from None
         except (DocumentError, KeyError, TypeError, ValueError) as error:
             why = error.message if isinstance(error, DocumentError) else "its type is not known"
             raise JournalError(

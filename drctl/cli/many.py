@@ -24,7 +24,8 @@ _WORTH_TELLING = 100
 def cards(
     settings: Settings, *, wanted: Callable[[str], bool] = lambda run_id: True, newest: int | None = None
 ) -> list[RunCard]:
-    """A card for each run whose id is wanted, the newest first; a run whose chain is broken has none."""
+    """A card for each run whose id is wanted, the newest first; a run that cannot be read has none, and
+    that is said."""
     with _reading(settings) as journal:
         return _cards(settings, journal).of(journal, wanted=wanted, newest=newest, progress=_tell)
 
@@ -57,7 +58,8 @@ def _cards(settings: Settings, journal: JournalFile) -> Cards[RunCard]:
     def make(run_id: str) -> RunCard | None:
         try:
             return card_of(tuple(journal.events(run_id)))
-        except DrctlError:
+        except DrctlError as error:
+            sys.stderr.write(f"warning: the run {run_id} is left out: {error.message}\n")
             return None
 
     return Cards(path=settings.cards_path, kind=RunCard, made_by=__version__, make=make, shared="steps")
