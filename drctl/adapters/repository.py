@@ -28,14 +28,18 @@ def repository_of(runbook: Path, documents: Sequence[Path]) -> Repository:
         top = Path(_git(place, "rev-parse", "--show-toplevel").strip())
         commit = _git(place, "rev-parse", "--verify", "HEAD").strip()
         changed = _git(top, "status", "--porcelain", "--untracked-files=no")
-        inside = [str(path.resolve()) for path in documents if path.resolve().is_relative_to(top.resolve())]
-        uncommitted = [path for path in inside if _git(top, "status", "--porcelain", "--ignored", "--", path)]
+        inside = [path.resolve() for path in documents if path.resolve().is_relative_to(top.resolve())]
+        # With -z names are written as they are; without it some are quoted.
+        told = _git(top, "status", "--porcelain", "-z", "--ignored", "--", *map(str, inside)) if inside else ""
     except _Unknown as error:
         return Repository(why=str(error))
+    changes = [(top / entry[3:]).resolve() for entry in told.split("\0") if entry[2:3] == " "]
+    # What is ignored as a whole is told of by its directory.
+    uncommitted = [path for path in inside if any(path.is_relative_to(change) for change in changes)]
     return Repository(
         commit=commit,
         dirty=bool(changed or uncommitted),
-        uncommitted=tuple(str(Path(path).relative_to(top.resolve())) for path in uncommitted),
+        uncommitted=tuple(str(path.relative_to(top.resolve())) for path in uncommitted),
     )
 
 

@@ -89,6 +89,9 @@ def test_the_commit_and_what_is_in_no_commit(folder: Path, monkeypatch: pytest.M
     assert (found.dirty, found.uncommitted) == (True, ("inventories/office.yml",))
     (folder / ".gitignore").write_text("inventories\n")
     assert repository_of(runbook, [inventory]).uncommitted == ("inventories/office.yml",)
+    other = folder / "runbooks" / "Büro 2.yml"
+    other.write_text("not ours yet")
+    assert repository_of(runbook, [other, runbook]).uncommitted == ("runbooks/Büro 2.yml",)
     runbook.write_text(RUNBOOK + "# another\n")
     assert repository_of(runbook, [runbook]).uncommitted == ("runbooks/exercise.yml",)
     assert repository_of(runbook, []).dirty, "a change of a document that is no part of this plan"
