@@ -26,6 +26,7 @@ from drctl.plan.codec import canonical_json, from_json, plan_digest
 from drctl.report import json as json_report
 from drctl.report.facts import Finding
 from drctl.report.pack import document_names, sums_of_outputs, texts_of
+from drctl.report.pack_approvals import approvals
 from drctl.report.pack_files import (
     ABOUT,
     DOCUMENTS,
@@ -127,6 +128,7 @@ def verify(pack: Path, trust: Trust) -> Verified:
         _checked("signature", lambda: _signature(pack, trust)),
         _checked("chain", lambda: _events(pack, chain)),
         _checked("plan", lambda: _plan(pack, chain)),
+        _checked("approvals", lambda: _approvals(chain)),
         _checked("outputs", lambda: _outputs(pack, names, chain)),
         _checked("report", lambda: _report(pack, chain)),
         _checked("pages", lambda: _pages(pack, chain)),
@@ -273,6 +275,13 @@ def _plan(pack: Path, chain: _Chain) -> str:
     if {name for name in names_in(pack) if name.startswith(f"{DOCUMENTS}/")} != {name for name, _ in names}:
         raise _Broken(f"{DOCUMENTS}/ holds documents that the plan was not made from")
     return f"{PLAN} and {len(names)} documents are those of the first event, digest {body.plan_digest}"
+
+
+def _approvals(chain: _Chain) -> str:
+    count, wrong = approvals(_readable(chain))
+    if wrong:
+        raise _Broken(_few(wrong))
+    return f"{count} signed approvals are of who may, for this run and plan" if count else "no approval was signed"
 
 
 def _outputs(pack: Path, names: Sequence[str], chain: _Chain) -> str:

@@ -36,7 +36,7 @@ def write_run(state: Path, events: Sequence[Event]) -> str:
         at = iter([event.at for event in events])
         writer = journal.writer(events[0].run_id, now=lambda: next(at), redact=str)
         for event in events:
-            writer.append(_true(event.body) if isinstance(event.body, RunStarted) else event.body)
+            writer.append(true_start(event.body) if isinstance(event.body, RunStarted) else event.body)
             if isinstance(event.body, AttemptFinished):
                 _keep(state / "outputs", event.body)
     finally:
@@ -44,7 +44,8 @@ def write_run(state: Path, events: Sequence[Event]) -> str:
     return events[0].run_id
 
 
-def _true(body: RunStarted) -> RunStarted:
+def true_start(body: RunStarted) -> RunStarted:
+    """The start of a run with its documents' sums and its plan's digest as they really are."""
     plan = replace(
         body.plan,
         runbook_source=_summed(body.plan.runbook_source),

@@ -11,15 +11,20 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from drctl import __version__
+from drctl.adapters.signatures import sign
 from drctl.cli.main import execute
+from drctl.engine.approvals import parse, render
+from drctl.model.events import Event, PersonAnswered, RunStarted
+from drctl.model.plan import Source
 from drctl.report.pack_readme import CHECKS
 from tests.support import sample_runs
-from tests.support.journals import write_run
+from tests.support.journals import true_start, write_run
 
 ROOT = Path(__file__).parents[2]
 SIGNER = "auditor@example.org"
@@ -197,6 +202,54 @@ def test_tampering_is_caught(case: str, pack: Path, keys: Path, capsys: pytest.C
     assert said in broken[check]
 
 
+def approved_by(keys: Path, events: list[Event], *, plan_digest: str = "") -> list[Event]:
+    """The run with its approval signed for real, by the trusted key, over the plan as it will be written."""
+    started, key = events[0].body, (keys / "trusted.pub").read_text().strip()
+    assert isinstance(started, RunStarted)
+    text = f'sipho@taskflow namespaces="drctl-approval" {key}\n'
+    who = Source(path="approvers", sha256=hashlib.sha256(text.encode()).hexdigest(), text=text)
+    started = true_start(replace(started, plan=replace(started.plan, allowed_signers=who)))
+    told = subprocess.run(["ssh-keygen", "-lf", keys / "trusted"], capture_output=True, text=True, check=True).stdout
+
+    def signed(event: Event) -> Event:
+        if not isinstance(event.body, PersonAnswered):
+            return replace(event, body=started) if event.sequence == 1 else event
+        statement = render(replace(parse(event.body.statement), plan=plan_digest or started.plan_digest))
+        signature = sign(statement, key=keys / "trusted", namespace="drctl-approval")
+        body = replace(event.body, statement=statement, signature=signature, fingerprint=told.split()[1])
+        return replace(event, body=body)
+
+    return [signed(event) for event in events]
+
+
+def test_an_approval_that_is_not_what_it_says_is_caught_whoever_signed(
+    keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "state"
+    other = [replace(e, run_id="other") for e in approved_by(keys, sample_runs.exercised(), plan_digest="ab" * 32)]
+    for run, wrong in (
+        (write_run(state, approved_by(keys, sample_runs.exercised())), ""),
+        (write_run(state, other), f"it is for the step declare of the run {sample_runs.exercised()[0].run_id}"),
+    ):
+        pack = tmp_path / run
+        words = ["--state-dir", str(state), "evidence", run, "-o", str(pack), "--key", str(keys / "trusted")]
+        assert execute(words) == 0
+        assert wrong in verify(pack, keys, capsys=capsys)[1].get("approvals", "")
+    rows = rows_of(tmp_path / sample_runs.exercised()[0].run_id)
+    for row in rows:
+        body = row["body"]
+        assert isinstance(body, dict)
+        if body["type"] == "person_answered":
+            body["statement"] = body["statement"].replace("I watched it", "I was asleep")
+    pack = tmp_path / sample_runs.exercised()[0].run_id
+    assert "approvals" not in verify(pack, keys, capsys=capsys)[1]
+    chained_anew(pack, rows)
+    resigned(pack, keys / "trusted")
+    broken = verify(pack, keys, capsys=capsys)[1]
+    assert "chain" not in broken
+    assert "the signature is not sipho@taskflow's for this text" in broken["approvals"]
+
+
 @pytest.mark.parametrize(
     ("key", "old", "new"),
     [("trend", "missed", "met"), ("exercise", "internal audit", "nobody"), ("repository", "4be1", "5be1"),
@@ -206,7 +259,7 @@ def test_edited_circumstances_are_caught_whoever_signed(
     key: str, old: str, new: str, keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What came from outside of the run is in its events, so the report's word for it can be held against them."""
-    run = write_run(tmp_path / "state", sample_runs.exercised())
+    run = write_run(tmp_path / "state", approved_by(keys, sample_runs.exercised()))
     pack, words = tmp_path / "pack", ["--state-dir", str(tmp_path / "state"), "evidence", run]
     assert execute([*words, "-o", str(pack), "--key", str(keys / "trusted")]) == 0
     assert verify(pack, keys, capsys=capsys)[:2] == (0, {})
