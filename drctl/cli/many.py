@@ -69,13 +69,17 @@ def _briefs(settings: Settings, journal: JournalFile) -> Cards[Brief]:
     from drctl.adapters.cards import Cards
     from drctl.cli.records import as_it_stands
     from drctl.report.facts import Brief
-    from drctl.report.summary import in_brief
+
+    def make(run_id: str) -> Brief:
+        from drctl.report.summary import in_brief
+
+        return as_it_stands(settings, journal, run_id, in_brief)
 
     return Cards(
         path=settings.cards_path,
         kind=Brief,
         made_by=__version__,
-        make=lambda run_id: as_it_stands(settings, journal, run_id, in_brief),
+        make=make,
         lasting=lambda brief: brief.over,
     )
 

@@ -3,7 +3,7 @@
 Only that answer is remembered, as the sha256 of everything that it depends on: the bytes of every document that was
 named or can be called, where each of them is, the code that reads documents, every library that is installed, the
 interpreter, and the time zones of the machine. A word that is not remembered is worked out; so is every problem.
-docs/decisions/0031-a-command-pays-for-itself.md says why.
+docs/decisions/0033-a-command-pays-for-itself.md says why.
 """
 
 from __future__ import annotations

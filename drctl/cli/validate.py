@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from drctl.read.documents import Library
 
 Paths = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Argument(
         metavar="[FILE]…",
         help="Runbooks, by name or file, and inventories; all in runbooks/ and inventories/ by default.",
@@ -51,7 +51,7 @@ def validate(paths: Paths = None, inventory: Inventory = None, service: Service 
 
       drctl validate runbooks/failover.yml --inventory inventories/lab.yml --service taskflow-demo
     """
-    files = _files(paths or [])
+    files = _files([Path(path) for path in paths or []])
     if inventory is not None or service or as_json:
         return _tell(_read(files, inventory, service), as_json=as_json)
     before = sound.fingerprint(files)

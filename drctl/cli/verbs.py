@@ -9,6 +9,8 @@ from typer import Typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+from drctl.cli.options import wait_for_values
+
 # verb → (module of drctl.cli, what --help says: the first words of its own help, which a test compares)
 VERBS: dict[str, tuple[str, str]] = {
     "failover": ("failover", "Fail a service over to its HA standby, with the RTO and RPO clocks running."),
@@ -105,10 +107,20 @@ class Verbs(TyperGroup):
         listed = {name: TyperCommand(name=name, help=said) for name, (_, said) in VERBS.items()}
         super().__init__(**(attributes | {"commands": listed}))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options that all verbs have; typer adds those of the shell's completion at the very last."""
+        wait_for_values(self, ctx)
+        rest: list[str] = super().parse_args(ctx, args)
+        return rest
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         """The verb's name, its command, and the arguments that are its own."""
         name, listed, rest = super().resolve_command(ctx, args)
-        return name, command(name) if name and listed else None, rest
+        if not name or not listed:
+            return name, None, rest
+        found = command(name)
+        wait_for_values(found, ctx)
+        return name, found, rest
 
 
 def command(verb: str) -> TyperCommand | TyperGroup:

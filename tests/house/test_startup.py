@@ -1,4 +1,4 @@
-"""What a command imports. Sets of modules, not times: docs/decisions/0031-a-command-pays-for-itself.md."""
+"""What a command imports. Sets of modules, not times: docs/decisions/0033-a-command-pays-for-itself.md."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ from pathlib import Path
 import pytest
 import typer
 
+from drctl.cli.main import execute
 from drctl.cli.verbs import VERBS, command
+from drctl.errors import ExitCode
 from tests.house.test_docs import ROOT
 
 # What only a run, a report or the lab needs.
 _HEAVY = {"fabric", "paramiko", "httpx", "sqlite3", "cryptography", "jinja2", "icalendar", "tenacity", "drctl.lab"}
-_HELP = {"drctl", "drctl.errors", "drctl.cli", "drctl.cli.main", "drctl.cli.settings", "drctl.cli.verbs"}
+_HELP = {
+    "drctl",
+    "drctl.errors",
+    "drctl.cli",
+    "drctl.cli.main",
+    "drctl.cli.options",
+    "drctl.cli.settings",
+    "drctl.cli.verbs",
+}
 
 
 def imported(*words: str, cache: Path) -> set[str]:
@@ -60,7 +70,14 @@ def test_validate_imports_what_reads_documents_only_and_nothing_of_it_twice(
         "drctl.read.find",
         "drctl.read.suggest",
     }
-    assert not again & {*_HEAVY, "rich", "yaml"}
+    assert not again & {*_HEAVY, "rich", "yaml", "pydantic"}
+
+
+def test_an_option_is_read_without_pydantic_and_what_is_no_text_by_typer(tmp_path: Path) -> None:
+    found = imported("--state-dir", str(tmp_path / "state"), "runs", cache=tmp_path)
+    assert not found & {"pydantic", "drctl.report.summary"}
+    for words in (["runs", "--limit", "many"], ["runs", "--limit", "0"], ["drill", "run"], ["approve", "--key"]):
+        assert execute(words) == ExitCode.USAGE
 
 
 @pytest.mark.parametrize("verb", VERBS)
