@@ -12,6 +12,7 @@ import pytest
 
 from drctl.adapters.journal import JournalFile
 from drctl.cli.main import execute
+from drctl.errors import ExitCode
 from tests.support import sample_runs
 
 ROOT = Path(__file__).parents[2]
@@ -165,3 +166,16 @@ def test_a_bug_shows_no_traceback_and_no_message(
     assert kept
     assert "hunter2" not in Path(kept.group(1)).read_text()
     Path(kept.group(1)).unlink()
+
+
+def test_the_doctor_says_when_the_disk_under_the_journal_is_nearly_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(100, 96, 4))
+    assert execute(["--state-dir", str(tmp_path), "doctor", "--offline"]) == ExitCode.STEP_FAILED
+    said = capsys.readouterr().out
+    assert re.search(r"^NOT OK +journal's disk +96 % full\n +next: free some space for ", said, re.M), said

@@ -15,13 +15,14 @@ import pytest
 from drctl.engine.fold import fold, fold_all
 from drctl.engine.state import RunState, Target
 from drctl.model.events import Event
-from drctl.model.plan import Section
+from drctl.model.plan import Section, Stage
 from drctl.screens.live import LiveScreen
 from drctl.screens.picture import Scene, final_picture, live_picture
 from drctl.screens.steps_table import rows, window
 from drctl.screens.svg import export_svg
 from drctl.screens.tails import KEPT_LINES, LONGEST_LINE, Tails
 from tests.support import sample_runs as samples
+from tests.support.world import Bench, plan_of_stages, step
 
 ALTERNATE, BACK = "\x1b[?1049h", "\x1b[?1049l"
 SHOW_CURSOR = "\x1b[?25h"
@@ -343,3 +344,23 @@ def test_a_fallback_that_is_not_entered_takes_one_row() -> None:
     assert len(entered) - len(aside) == count - 1
     assert any(f"fallback: {count} steps, for when they are needed" in line for line in aside)
     assert not any("for when they are needed" in line for line in entered)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "1 step, for when it is needed"), (2, "2 steps, for when they are needed")]
+)
+def test_what_may_never_be_needed_takes_one_row(count: int, said: str) -> None:
+    undos = tuple(step(f"{n}.rollback", undoes="act") for n in range(count))
+    stages = (Stage(section=Section.STEPS, steps=(step("act"),)), Stage(section=Section.ROLLBACK, steps=undos))
+    bench = Bench(plan_of_stages(*stages))
+    shown = rows(bench.run(), bench.clock.now(), width=80)
+    assert f"rollback: {said}" in "\n".join(line.plain for line in shown.lines)
+
+
+def test_the_last_screen_shows_its_verdict_whole() -> None:
+    state = fold_all(samples.no_go())
+    long = replace(state, ended_why=", ".join(f"precondition-number-{n}" for n in range(9)))
+    assert state.last_at is not None
+    shown = [line.plain for line in final_picture(Scene(state=long, now=state.last_at), width=80)]
+    assert "precondition-number-8 said no (exit code 7)" in " ".join(" ".join(shown).split())
+    assert max(len(line) for line in shown) <= 80
