@@ -210,7 +210,7 @@ def _last_commits(found: Seen, stanza: Stanza, ask: Callable[..., str], pgbin: s
             continue  # a finer measure that could not be taken: the consistency point stands
         times = [at for _, text in _COMMIT.findall(told) if (at := _instant(f"{text}+00:00"))]
         if times:
-            commits[end] = max(times)
+            commits[end] = times[-1]  # the last of the WAL, as recovery counts, whatever the clock said before it
     return commits
 
 

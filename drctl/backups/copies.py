@@ -119,6 +119,11 @@ class Copy:
         """How people and ``--except`` call it."""
         return f"{self.location.name}/{self.backup.label}"
 
+    @property
+    def restorable(self) -> bool:
+        """Whether a restore could be tried at all, be it one that ends at a gap in the WAL."""
+        return self.trust is not Trust.BAD or self.gap_only
+
     def age_s(self, now: datetime) -> float:
         """Seconds since its consistency point."""
         return (now - self.backup.consistent_at).total_seconds()

@@ -78,6 +78,7 @@ def listing(
     """
     from drctl.backups.schedule import findings
     from drctl.cli.copies import asked, gathered, promises_of
+    from drctl.cli.records import terminal_width
     from drctl.screens import copies as screen
 
     limit_s = _duration("--verify-timeout", verify_timeout)
@@ -90,7 +91,8 @@ def listing(
     else:
         timezone = question.inventory.timezone
         screens = screen.Listing(service=service, now=found.now, timezone=timezone, rpo_s=promises_of(question).rpo_s)
-        typer.echo(screens.text(found.seen, found.copies, broken, found.exposure), nl=False)
+        text = screens.text(found.seen, found.copies, broken, found.exposure, width=terminal_width())
+        typer.echo(text, nl=False)
     if any(f.kind == "none" for f in broken):
         return ExitCode.NO_GO
     return ExitCode.STEP_FAILED if broken else ExitCode.DONE
@@ -133,6 +135,7 @@ def pick(
     """
     from drctl.backups.choose import Wish, choose
     from drctl.cli.copies import asked, gathered
+    from drctl.cli.records import terminal_width
     from drctl.screens import copies as screen
 
     limit_s = _duration("--verify-timeout", verify_timeout)
@@ -154,7 +157,9 @@ def pick(
         typer.echo(jsonlib.dumps(screen.choice_json(choice, service=service, now=when), indent=2))
     else:
         # The reasons are no data of --lines: they go where progress goes.
-        typer.echo(screen.choice_text(choice, now=when, timezone=question.inventory.timezone), nl=False, err=lines)
+        width = 0 if lines else terminal_width()
+        text = screen.choice_text(choice, now=when, timezone=question.inventory.timezone, width=width)
+        typer.echo(text, nl=False, err=lines)
         if lines and choice.order:
             typer.echo(screen.choice_lines(choice.order[0], now=when, to=moment), nl=False)
     if choice.order:

@@ -43,6 +43,11 @@ class Question:
     pgbin: str
     what_if: bool  # only a part was asked, or a site was assumed to be lost: the answer is not kept
 
+    @property
+    def owner(self) -> str:
+        """Whose backups they are: for a stand-in those of the service that it stands in for."""
+        return self.inventory.services[self.service].drill_of or self.service
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
@@ -154,20 +159,20 @@ def gathered(
     from drctl.adapters.secrets import SecretResolver
     from drctl.backups.exposed import exposure
 
-    clock, kept = SystemClock(), KeptFiles(settings.state_dir / "backups", question.service)
+    clock, kept = SystemClock(), KeptFiles(settings.state_dir / "backups", question.owner)
     with closing(Commands(SecretResolver(Redactor()))) as commands, ThreadPoolExecutor(max_workers=1) as beside:
         asking = beside.submit(ask_archiver, commands, question.primary) if all_facts else None
         seen = look(commands, question.places, now=clock.now)
         if verify_timeout_s is not None:
             _verify(commands, question.places, seen, kept, clock, verify_timeout_s)
         archiver = asking.result() if asking else None
-    tested = _tested(settings, question.service) if all_facts else {}
+    tested = _tested(settings, question) if all_facts else {}
     copies = _judged(kept, seen, tested)
     if not all_facts:
         return Gathered(now=clock.now(), seen=seen, copies=copies, exposure=None)
     found = exposure(seen, copies, archiver, primary_sites=_primary_sites(question), now=clock.now())
     if not question.what_if:
-        kept.keep_exposure(found)
+        KeptFiles(settings.state_dir / "backups", question.service).keep_exposure(found)
     return Gathered(now=clock.now(), seen=seen, copies=copies, exposure=found, archiver=archiver)
 
 
@@ -210,16 +215,21 @@ def _judged(kept: KeptFiles, seen: Sequence[Seen], tested: dict[tuple[str, str],
     return tuple(copies)
 
 
-def _tested(settings: Settings, service: str) -> dict[tuple[str, str], Restored]:
-    """The newest run that ended well and had restored a copy, by location and label; what the journal says."""
+def _tested(settings: Settings, question: Question) -> dict[tuple[str, str], Restored]:
+    """The newest run that ended well and had restored a copy, by location and label; what the journal says.
+
+    A drill on a stand-in restores the copies of the service that it stands in for.
+    """
     from itertools import islice
 
     from drctl.backups.copies import Restored
     from drctl.model.events import Ended, RunEnded
 
+    services, owner = question.inventory.services, question.owner
+    names = {owner, *(name for name, one in services.items() if one.drill_of == owner)}
     found: dict[tuple[str, str], Restored] = {}
     with closing(settings.journal()) as journal:
-        heads = [h for h in islice(journal.heads(), _RUNS_LOOKED_AT) if h.service == service]
+        heads = [h for h in islice(journal.heads(), _RUNS_LOOKED_AT) if h.service in names]
         for head in heads:
             if not (isinstance(head.last.body, RunEnded) and head.last.body.ended is Ended.DONE):
                 continue

@@ -207,13 +207,14 @@ class Order:
     def _confirmed(self, plan: Plan, manner: Manner, way: str) -> bool:
         if self.yes or manner.terminal is None:
             return self.yes
+        from drctl.plan.attempts import first_attempts
         from drctl.screens.prompt import TerminalPerson
 
-        changing = [s for s in plan.steps() if not s.read_only]
+        steps = first_attempts(plan).steps()
+        changing = [s for s in steps if not s.read_only]
         facts = (
             plan.title,
             *([way] if way else []),
-            f"{len(plan.steps())} steps, {len(changing)} of which change something; to see them: "
-            f"{self._to_see_it(plan)}",
+            f"{len(steps)} steps, {len(changing)} of which change something; to see them: {self._to_see_it(plan)}",
         )
         return TerminalPerson(manner.terminal).confirm_service(plan.service, plan.mode, facts)

@@ -175,6 +175,6 @@ def _wanted(world: Document[Inventory], runbooks: tuple[str, ...]) -> list[Exerc
             if not one.sla or one.drill_of is not None or missing_roles(written, world, service=service):
                 continue
             made, _ = try_plan(written, world, service=service)
-            steps = {s.id: work_digest(s) for s in made.steps()} if made is not None else {}
+            steps = {s.id: work_digest(s) for s in made.steps() if not s.is_repeat} if made is not None else {}
             found.append(Exercised(service=service, runbook=name, steps=steps))
     return found

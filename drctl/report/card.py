@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from drctl.engine import rounds
 from drctl.engine.fold import fold_all
 from drctl.engine.objectives import Verdict
 from drctl.engine.state import RunState, targets_of
@@ -119,8 +120,11 @@ def _at(state: RunState, mark: Mark) -> datetime | None:
 
 def _steps(state: RunState) -> list[StepCard]:
     found = []
+    there = rounds.begun(state)
     for stage in state.the_plan.stages:
         for step in stage.steps:
+            if rounds.is_spare(step, there):
+                continue
             begun = any(target in state.targets for target in targets_of(step))
             outcome = verdict.outcome_of(state, step) if begun else None
             found.append(StepCard(id=step.id, digest=work_digest(step), section=stage.section, outcome=outcome))

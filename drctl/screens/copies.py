@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,7 +70,7 @@ def copy_json(copy: Copy, *, now: datetime) -> JsonObject:
         "wal_bytes": copy.wal_bytes,
         "recovery_point": utc(copy.point),
         "recovery_point_from": "wal" if copy.point_is_measured_in_wal else "backup",
-        "rpo_s": copy.rpo_s(now),
+        "rpo_s": copy.rpo_s(now) if copy.restorable else None,
         "verdict": copy.trust.value,
         "why": list(copy.why),
         "verified": _verified_json(copy.verified),
@@ -116,9 +118,19 @@ def choice_lines(copy: Copy, *, now: datetime, to: datetime | None = None) -> st
     return "".join(f"{one_line(value or '')}\n" for value in values)
 
 
-def choice_text(choice: Choice, *, now: datetime, timezone: str) -> str:
+def choice_text(choice: Choice, *, now: datetime, timezone: str, width: int = 0) -> str:
     """The order in which copies are tried, and why the others are not."""
-    return "".join(f"{line}\n" for line in _choice(choice, now, timezone))
+    return "".join(f"{part}\n" for line in _choice(choice, now, timezone) for part in wrapped(line, width))
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """The line, in parts of that width when it is longer: the others stand below its second column, or further in."""
+    if not width or len(line) <= width:
+        return [line]
+    column = re.match(r" *\S+( \S+)*  +", line)
+    further = column.end() if column and column.end() < width // 2 else len(line) - len(line.lstrip()) + 4
+    hang = " " * further
+    return textwrap.wrap(line, width, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False)
 
 
 def _choice(choice: Choice, now: datetime, timezone: str) -> Iterator[str]:
@@ -211,12 +223,15 @@ class Listing:
         copies: Sequence[Copy],
         findings: Sequence[Finding],
         exposure: Exposure | None,
+        *,
+        width: int = 0,
     ) -> str:
+        """All of it; what is longer than ``width`` goes on in the next line, and 0 is no such limit."""
         lines = [line for one in seen for line in self._location(one, copies)]
         if exposure is not None:
             lines += ["", *self._exposure(exposure)]
         lines += ["", *self._findings(findings)]
-        return "".join(f"{line}\n" for line in lines)
+        return "".join(f"{part}\n" for line in lines for part in wrapped(line, width))
 
     def _location(self, one: Seen, copies: Sequence[Copy]) -> Iterator[str]:
         place = one.location
@@ -230,7 +245,8 @@ class Listing:
             age = format_duration(copy.age_s(self.now))
             yield f"  {copy.backup.label}  {verdict(copy)}"
             yield f"    consistent at {since} ({age} ago), {amount(copy.backup.size)}; {wal(copy)}"
-            yield f"    restored now it would lose {format_duration(copy.rpo_s(self.now))} {basis(copy, self.timezone)}"
+            lost = f"{format_duration(copy.rpo_s(self.now))} {basis(copy, self.timezone)}"
+            yield f"    restored now it would lose {lost}" if copy.restorable else "    it cannot be restored"
             yield f"    {checked(copy, self.now)}"
 
     def _exposure(self, found: Exposure) -> Iterator[str]:

@@ -95,6 +95,15 @@ def test_a_restore_is_exercised_and_leaves_no_data_and_production_alone(
     assert report["rto"]["verdict"] == "met"
     assert report["rpo"]["verdict"] == "met"
     untouched(lab, report, backups)
+    # The copy of the service's backups that it restored is known to restore, whichever of the two is asked about.
+    (restored,) = report["backups"]
+    for service in (SERVICE, STAND_IN):
+        listed = json.loads(
+            operator.types("backups", service, "-i", str(operator.inventory), "--json", code=None).stdout
+        )
+        tested = {(c["location"], c["label"]): c["restore_tested"] for c in listed["copies"] if c["restore_tested"]}
+        assert list(tested) == [(restored["location"], restored["label"])]
+        assert (tested.popitem()[1]["mode"], listed["service"]) == ("drill", service)
     # It counts as an exercise of the service, and of the runbook.
     restore = item(operator, "restore")
     assert (restore["last_mode"], restore["due"]) == ("drill", False)

@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from drctl.lab import Lab
+from drctl.lab.commands import wait_until
 from drctl.lab.damage import Fault
-from tests.support.operator import ROOT, SERVICE, Operator, until, wreck_both_sites
+from tests.support.operator import ROOT, SERVICE, Operator, began, ended, jobs_of, until, wreck_both_sites
 from tests.support.pages import type_all
 
 pytestmark = pytest.mark.lab
@@ -19,16 +21,12 @@ pytestmark = pytest.mark.lab
 NIGHTLY = ["sudo", "-n", "-u", "postgres", "/opt/taskflow/bin/backups", "nightly"]
 
 
-def began(step: str):  # type: ignore[no-untyped-def]
-    return lambda e: e["body"]["type"] == "attempt_started" and e["body"]["step"] == step
-
-
-def jobs_of(lab: Lab, host: str, step: str) -> int:
-    """How often a step of that name was begun on a host, counted from the jobs that were claimed there."""
-    found = lab.ssh(
-        host, ["sudo", "find", "/var/lib/postgresql", "/root", "/home", "-path", "*/drctl/jobs/*", "-prune"]
-    )
-    return len([line for line in found.stdout.splitlines() if f"%2F{step}." in line or f".{step}." in line])
+CHECKS = (
+    "fence/by-power", "primary-stays-silent", "standby-stays-silent", "freeze", "from-a-copy/1/same-version",
+    "from-a-copy/1/room", "from-a-copy/1/replay", "from-a-copy/1/is-whole", "recovery-point", "witnesses-agree",
+    "log-agrees", "canary", "rows", "amcheck", "analyze", "door/service-answers",
+    "protect/archive", "protect/full-backup", "rebuild/streaming", "rebuild/archive", "unfreeze",
+)  # fmt: skip
 
 
 def test_both_sites_are_wrecked_drctl_is_killed_twice_and_the_service_is_back_from_the_backup(
@@ -47,6 +45,15 @@ def test_both_sites_are_wrecked_drctl_is_killed_twice_and_the_service_is_back_fr
     done = operator.types("resume", "--no-input")
     assert "RTO MET" in done.stderr
     assert "RPO MET" in done.stderr
+    # Every check that makes it a recovery was made, and the three witnesses of its point spoke.
+    steps = {step["id"]: step for step in operator.report()["steps"]}
+    for check in CHECKS:
+        assert steps[check]["outcome"] == "succeeded", check
+    assert "waits for WAL at 0/" in steps["from-a-copy/1/is-whole"]["hosts"][0]["output"]["tail"]
+    point = dict(steps["recovery-point"]["hosts"][0]["captured"])
+    assert "unknown" not in point["last_transaction"]
+    assert "log: 20" in steps["log-agrees"]["hosts"][0]["output"]["tail"]
+    assert "dr_heartbeat" in steps["rows"]["hosts"][0]["output"]["tail"]
     # The files were restored once, and the database was promoted once.
     assert jobs_of(fresh_lab, "azure-san", "files") == 1
     assert jobs_of(fresh_lab, "azure-san", "promote") == 1
@@ -71,29 +78,16 @@ def test_both_sites_are_wrecked_drctl_is_killed_twice_and_the_service_is_back_fr
     assert "drctl failover" in again.stderr or "is alive" in again.stderr
 
 
-def test_a_failover_without_a_standby_goes_over_to_the_restore_and_from_bad_copies_to_a_good_one(
-    fresh_lab: Lab, operator: Operator
-) -> None:
-    """One run and one clock; a flipped byte and a missing file each cost an attempt, and never a success."""
-    wreck_both_sites(fresh_lab)
-    fresh_lab.break_backup(Fault.FLIP, ["cloudprox"])
-    fresh_lab.break_backup(Fault.MISSING, ["teraco-dbn"])
-    done = operator.failover()
-    assert "standby-answers" in done.stderr
-    report = operator.report()
-    assert report["rto"]["verdict"] == "met"
-    tried = [s for s in report["steps"] if s["id"].endswith("/files")]
-    assert [s["outcome"] for s in tried] == ["failed", "failed", "succeeded"]
-    picked = [s["hosts"][0]["captured"] for s in report["steps"] if s["id"].endswith("/pick")]
-    assert [dict(c)["copy_location"] for c in picked] == ["cloudprox", "teraco-dbn", "offline-store"]
-    assert fresh_lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "f"
-    lost = fresh_lab.acknowledged().missing
-    assert (report["rpo"]["actual_s"] > 0) == bool(lost)
-
-
 def test_a_gap_in_the_wal_of_every_copy_is_found_before_the_promotion_and_a_person_has_to_accept_it(
     fresh_lab: Lab, operator: Operator
 ) -> None:
+    # A heartbeat that is not of the last transaction's minute is no recovery point; a standby can be asked as well.
+    assert witnesses_agree(fresh_lab) == "t"
+    fresh_lab.psql(
+        "xneelo-jnb", "insert into dr_heartbeat (source, ts) values ('wrong', now() + interval '10 minutes')"
+    )
+    assert wait_until(lambda: witnesses_agree(fresh_lab) == "f", within=60, every=0.2)
+    fresh_lab.psql("xneelo-jnb", "delete from dr_heartbeat where source = 'wrong'")
     with_a_gap_everywhere(fresh_lab)
     done = operator.restore(code=6)
     assert "No copy of the backups has all of its WAL" in done.stderr
@@ -105,6 +99,14 @@ def test_a_gap_in_the_wal_of_every_copy_is_found_before_the_promotion_and_a_pers
     assert "the client agreed" in operator.types("report").stdout
     assert fresh_lab.acknowledged().missing
     assert operator.report()["rpo"]["actual_s"] > 0
+
+
+def witnesses_agree(lab: Lab) -> str:
+    """What the runbook's own script says on the standby."""
+    steps = yaml.safe_load((ROOT / "runbooks" / "restore.yml").read_text())["steps"]
+    script = next(step["run"] for step in steps if step.get("id") == "recovery-point")
+    words = ["sudo", "-n", "-H", "-u", "postgres", "env", "database=taskflow", "sh", "-s"]
+    return lab.ssh("azure-san", words, stdin=script).stdout.splitlines()[2]
 
 
 def with_a_gap_everywhere(lab: Lab) -> None:
@@ -121,8 +123,6 @@ def with_a_gap_everywhere(lab: Lab) -> None:
 def test_a_small_disk_and_another_version_change_nothing_and_a_lost_repository_is_no_end(
     fresh_lab: Lab, operator: Operator
 ) -> None:
-    # Else the rebuild would wait a minute for an archiver that ends when it has given up the lost repository.
-    fresh_lab.ssh("xneelo-jnb", ["sudo sh -c 'mkdir -p /etc/lab/disabled && touch /etc/lab/disabled/postgresql'"])
     wreck_both_sites(fresh_lab)
     inventory = operator.inventory
     fresh_lab.resize("azure-san", "standard")  # else the restore's own resize would boot it with its own disk
@@ -143,7 +143,7 @@ def test_a_small_disk_and_another_version_change_nothing_and_a_lost_repository_i
     operator.inventory = inventory
     fresh_lab.power_off("cloudprox")
     with operator.begins(verb="restore") as running:
-        until(running, began("rebuild/archive"))
+        until(running, ended("rebuild/archive", "failed"))
         os.kill(running.pid, signal.SIGKILL)  # that it fails three times is not waited for
     report = operator.report()
     assert report["rto"]["verdict"] == "met"
@@ -153,6 +153,10 @@ def test_a_small_disk_and_another_version_change_nothing_and_a_lost_repository_i
     assert steps["protect/end-stale-backup"]["outcome"] == "failed"
     assert fresh_lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "f"
     assert fresh_lab.psql("azure-san", "select state from pg_stat_replication").strip() == "streaming"
+    # The old primary's archiver, which has nowhere to go, was not waited for; nor was a check that cannot succeed.
+    assert "only waits for its archiver: ended" in steps["rebuild/stop"]["hosts"][0]["output"]["tail"]
+    assert steps["rebuild/rewind"]["outcome"] == "succeeded"
+    assert "the repository does not answer" in steps["rebuild/archive"]["hosts"][0]["errors"]["tail"]
     # It was started without its restore_command, and has it again.
     settings = "/var/lib/postgresql/15/main/postgresql.auto.conf"
     assert "the archive does not answer" in steps["rebuild/configure"]["hosts"][0]["errors"]["tail"]

@@ -80,6 +80,26 @@ def until(events: subprocess.Popen[str], wanted: Callable[[dict], bool]) -> dict
     raise AssertionError("the run ended before that: " + (events.stderr.read() if events.stderr else ""))
 
 
+def began(step: str) -> Callable[[dict], bool]:
+    """For ``until``: the step's first attempt is about to be sent."""
+    return lambda e: e["body"]["type"] == "attempt_started" and e["body"]["step"] == step
+
+
+def ended(step: str, outcome: str) -> Callable[[dict], bool]:
+    """For ``until``: an attempt of the step has ended so."""
+    return lambda e: (
+        e["body"]["type"] == "attempt_finished" and (e["body"]["step"], e["body"]["outcome"]) == (step, outcome)
+    )
+
+
+def jobs_of(lab: Lab, host: str, step: str) -> int:
+    """How often a step of that name was begun on a host, counted from the jobs that were claimed there."""
+    found = lab.ssh(
+        host, ["sudo", "find", "/var/lib/postgresql", "/root", "/home", "-path", "*/drctl/jobs/*", "-prune"]
+    )
+    return len([line for line in found.stdout.splitlines() if f"%2F{step}." in line or f".{step}." in line])
+
+
 def lose_the_primary_with_a_lagging_standby(lab: Lab, *, seconds: float) -> None:
     """Clients go on writing while nothing reaches the standby, then the primary loses its power.
 

@@ -19,7 +19,7 @@ from drctl.backups.verify import parse_verify
 from drctl.backups.wal import parse_listing
 from drctl.model.exposure import exposure_line
 from drctl.model.inventory import BackupSchedule
-from drctl.screens.copies import choice_lines
+from drctl.screens.copies import Listing, choice_lines, copy_json
 
 CASES = Path(__file__).parents[1] / "cases" / "backups"
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -346,6 +346,42 @@ def test_the_nights_that_count() -> None:
     found = nights(SCHEDULE, "Africa/Johannesburg", NOW, after_s=SCHEDULE.within)
     assert [f"{night:%d %H:%M %z}" for night in found][:2] == ["24 02:00 +0200", "23 02:00 +0200"]
     assert len(found) == 7
+
+
+@pytest.mark.parametrize("width", [0, 80, 200])
+def test_the_listing_says_of_each_copy_all_that_decides_whether_it_can_be_restored_tonight(width: int) -> None:
+    commit = {"000000010000000000000016": datetime(2026, 11, 24, 8, 59, 30, tzinfo=UTC)}
+    here = replace(seen(), last_commits=commit)
+    gap, gone = seen("walgap", location=DURBAN), seen(location=VAULT, gone=(NEWEST,))
+    tested = {
+        NEWEST: Restored(location="cloudprox", label=NEWEST, at=NOW - timedelta(days=2), run_id="4f2a", mode="drill")
+    }
+    copies = [*judge(here, verified("clean", here, NOW), tested), *judge(gap, {}, {}), *judge(gone, {}, {})]
+    places = [here, gap, gone]
+    exposed = exposure(places, copies, None, primary_sites=frozenset(), now=NOW)
+    listing = Listing(service="acacia", now=NOW, timezone="Africa/Johannesburg", rpo_s=86_400.0)
+    text = listing.text(places, copies, findings(places, copies, PROMISED, NOW), exposed, width=width)
+    longest = max(len(line) for line in text.splitlines())
+    assert longest <= width or not width
+    whole = " ".join(text.split())
+    for said in (
+        "cloudprox (Johannesburg, ZA)", "teraco-dbn (Durban, ZA), a copy of cloudprox",
+        f"{NEWEST} proven consistent at 2026-11-24 10:56 SAST (3m 01s ago), 26.9 MB; "
+        "WAL unbroken to 000000010000000000000016 "
+        "restored now it would lose 30s (last commit in its WAL: 2026-11-24 10:59 SAST) "
+        "verified 0.0s ago by verify; restored 2d 00h ago (drill, run 4f2a)",
+        f"{NEWEST} BAD (WAL 000000010000000000000014 is missing: recovery would end before it; never verified)",
+        "WAL breaks off before 000000010000000000000014",
+        f"{NEWEST} BAD (its directory or its manifest is gone, though the repository lists it; never verified)",
+        "it cannot be restored never verified; never restored by drctl",
+        f"now 30s, from cloudprox/{NEWEST} (proven)",
+        "missed cloudprox: the backup of 2026-11-24 02:00 did not happen",
+        "few-nights teraco-dbn: 0 of the last 7 nights are here",
+    ):  # fmt: skip
+        assert said in whole, said
+    rpos = {(c.location.name, c.backup.label): copy_json(c, now=NOW)["rpo_s"] for c in copies}
+    assert rpos["vault", NEWEST] is None
+    assert rpos["cloudprox", NEWEST] == 30.0
 
 
 # The exposure
