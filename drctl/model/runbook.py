@@ -173,7 +173,8 @@ class UndoText(Written):
 
 Undo = Annotated[Annotated[Script, Tag(WORD)] | Annotated[UndoText, Tag(UNDO)], Discriminator(_script_or_undo)]
 OnStepFailure = Annotated[
-    Annotated[Literal["abort", "continue", "pause", "rollback"], Tag(WORD)] | Annotated[FallbackText, Tag(OTHER)],
+    Annotated[Literal["abort", "ask", "continue", "pause", "rollback"], Tag(WORD)]
+    | Annotated[FallbackText, Tag(OTHER)],
     Discriminator(_word_or_runbook),
 ]
 OnRunFailure = Annotated[

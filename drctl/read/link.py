@@ -130,7 +130,9 @@ def _runbook_failure(runbook: Runbook, otherwise: OnFailure = OnFailure.DEFAULT)
 def _failure(written: str | FallbackText | None) -> OnFailure | None:
     if written is None:
         return None
-    return OnFailure.FALLBACK if isinstance(written, FallbackText) else OnFailure(written)
+    if isinstance(written, FallbackText):
+        return OnFailure.FALLBACK
+    return OnFailure.DEFAULT if written == "ask" else OnFailure(written)
 
 
 class _Linker:

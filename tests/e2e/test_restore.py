@@ -22,7 +22,7 @@ NIGHTLY = ["sudo", "-n", "-u", "postgres", "/opt/taskflow/bin/backups", "nightly
 
 
 CHECKS = (
-    "fence/by-power", "primary-stays-silent", "standby-stays-silent", "freeze", "from-a-copy/1/same-version",
+    "fence/by-power", "fence/stays-silent", "stop", "target-stays-silent", "freeze", "from-a-copy/1/same-version",
     "from-a-copy/1/room", "from-a-copy/1/replay", "from-a-copy/1/is-whole", "recovery-point", "witnesses-agree",
     "log-agrees", "canary", "rows", "amcheck", "analyze", "door/service-answers",
     "protect/archive", "protect/full-backup", "rebuild/streaming", "rebuild/archive", "unfreeze",

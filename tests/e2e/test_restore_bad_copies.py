@@ -56,7 +56,7 @@ def test_a_failover_without_a_standby_goes_over_to_the_restore_and_through_every
     assert losses == sorted(losses)
     assert losses[-1] > losses[0]
     assert report["rpo"]["verdict"] == "met"
-    assert report["rpo"]["actual_s"] >= losses[-1] - losses[0]
+    assert abs(report["rpo"]["actual_s"] - losses[-1]) < 60, "what was said before is what was measured afterwards"
     assert lab.acknowledged().missing
     steps = {step["id"]: step["hosts"][0] for step in report["steps"]}
     assert "missing or damaged" in steps["restore/from-a-copy/4/replay"]["errors"]["tail"]

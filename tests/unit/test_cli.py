@@ -91,6 +91,20 @@ def test_nothing_begins_before_all_options_are_understood(
     assert not state.exists() or not _runs(state)
 
 
+def test_a_restore_without_a_copy_that_is_left_asks_and_tries_no_more() -> None:
+    from drctl.model.plan import OnFailure
+    from drctl.plan.build import try_plan
+    from drctl.read.documents import read_inventory, read_runbook
+
+    runbook, inventory = read_runbook(Path("runbooks/restore.yml"))[0], read_inventory(EXAMPLE)[0]
+    assert runbook
+    assert inventory
+    made, _ = try_plan(runbook, inventory, service=service())
+    assert made
+    says = {step: made.step(f"from-a-copy/1/{step}").on_failure for step in ("pick", "files", "room")}
+    assert says == {"pick": OnFailure.DEFAULT, "files": OnFailure.NEXT, "room": OnFailure.PAUSE}
+
+
 def test_all_runbooks_are_without_an_error_for_all_services_of_the_example(capsys: pytest.CaptureFixture[str]) -> None:
     code, text = typed(capsys, "validate", "--inventory", EXAMPLE)
     assert code == 0, text
