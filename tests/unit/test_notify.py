@@ -256,6 +256,8 @@ def test_the_dead_the_deaf_and_the_broken_neither_delay_nor_fail_the_run(
             '{name: unset, url: {secret: "env:DRCTL_NO_SUCH_URL"}}',
         )
         found = run()
+    # What is still at it when the time is over is ended, and not left behind.
+    assert not [seen for seen in _arguments_and_environments() if b"apprise_child" in seen or b"time.sleep" in seen]
     ended = next(e for e in found if isinstance(e.body, RunEnded))
     early = [e.body.notifier for e in found if isinstance(e.body, NotificationSettled) and e.sequence < ended.sequence]
     assert set(quick) <= set(early)
