@@ -84,7 +84,7 @@ class Order:
         run_id = new_run_id(now, plan.service)
         if not self.check:
             given = (*given, exercise_noted(settings, plan, self.occasion, now))
-        return start(settings, plan, manner, run_id=run_id, given=given, reason=self.reason)
+        return start(settings, plan, manner, run_id=run_id, given=given, reason=self.reason, way=way)
 
     @property
     def _mode(self) -> Mode:

@@ -128,7 +128,9 @@ class _Outputs:
         return TellingRecorder(recorder, target, self._tell)
 
 
-def start(settings: Settings, plan: Plan, manner: Manner, *, run_id: str, given: tuple[Body, ...], reason: str) -> int:
+def start(
+    settings: Settings, plan: Plan, manner: Manner, *, run_id: str, given: tuple[Body, ...], reason: str, way: str = ""
+) -> int:
     """Begin a run of this plan, and carry it to its end or a pause; the exit code."""
     from drctl.adapters.kept import KeptFiles
     from drctl.plan.codec import plan_digest
@@ -141,6 +143,7 @@ def start(settings: Settings, plan: Plan, manner: Manner, *, run_id: str, given:
         pid=os.getpid(),
         interactive=manner.interactive,
         reason=reason,
+        way=way,
         operator_keys=_own_keys(plan),
         exposure=KeptFiles(settings.state_dir / "backups", plan.service).exposure(),
     )

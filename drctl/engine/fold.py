@@ -53,6 +53,7 @@ def _folded(state: RunState, event: ev.Event) -> RunState:
                 controller=body.controller,
                 pid=body.pid,
                 reason=body.reason,
+                way=body.way,
                 exposure=body.exposure,
                 started_at=event.at,
                 clock={Mark.DECLARED: ClockPoint(at=event.at, source="the run was started")},

@@ -98,6 +98,7 @@ class RunState:
     controller: str = ""
     pid: int = 0
     reason: str = ""
+    way: str = ""
     exposure: Exposure | None = None  # as it was last measured before the run began
     started_at: datetime | None = None
     last_at: datetime | None = None

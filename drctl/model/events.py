@@ -95,6 +95,7 @@ class RunStarted:
     pid: int
     interactive: bool
     reason: str = ""  # why this run: a ticket, a sentence
+    way: str = ""  # which way it goes and why, when drctl found that out
     operator_keys: tuple[str, ...] = ()  # fingerprints of the operator's own SSH keys: they cannot approve
     exposure: Exposure | None = None  # what a restore would lose, as it was last measured before the run
 

@@ -317,6 +317,7 @@ class Summary(Brief):
     title: str
     sla: bool
     reason: str
+    way: str
     truths: tuple[str, ...]
     yearly_budget_used: float | None  # of the 8.76 h that 99.9 % leave a year; None outside the SLA or not measured
     timezone: str

@@ -64,6 +64,8 @@ def _head(found: Summary) -> Iterator[str]:
     yield f"- run {code(found.run_id)}, mode **{found.mode.value.upper()}**"
     if found.reason:
         yield f"- reason: {markdown(found.reason)}"
+    if found.way:
+        yield f"- direction: {markdown(found.way)}"
     yield ""
 
 

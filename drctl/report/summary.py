@@ -48,6 +48,7 @@ def summarise(events: Sequence[Event], *, now: datetime | None = None, conducted
         title=plan.title,
         sla=plan.sla,
         reason=state.reason,
+        way=state.way,
         truths=verdict.truths(state),
         yearly_budget_used=_budget_used(state, told.rto),
         timezone=plan.timezone,

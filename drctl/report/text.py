@@ -237,6 +237,8 @@ class _Writer:
         yield from self._section("Where this comes from")
         if found.reason:
             yield from self._wrapped(f"reason: {found.reason}")
+        if found.way:
+            yield from self._wrapped(f"direction: {found.way}")
         for name, document in (("runbook", found.runbook_source), ("inventory", found.inventory_source)):
             yield from self._wrapped(f"{name} {document.path}")
             yield f"    sha256 {document.sha256}"

@@ -14,7 +14,8 @@ from markdown_it import MarkdownIt
 
 from drctl.cli.main import execute
 from drctl.errors import UsageError
-from drctl.report import assurance_words, json, junit, markdown, pdf, text
+from drctl.model.events import RunStarted
+from drctl.report import assurance_words, html, json, junit, markdown, pdf, text
 from drctl.report.facts import Summary
 from drctl.report.summary import summarise
 from tests.support import sample_runs as samples
@@ -23,8 +24,8 @@ from tests.support.journals import write_run
 TOP_KEYS = (
     "format made_at run_id mode headline waits_for ongoing conducted ended exit_code runbook service service_title "
     "hints next_commands rto rpo unprotected forecast deadline clock elapsed inputs chain "
-    "watermark ended_why exit_meaning title sla reason truths yearly_budget_used timezone stretches exercise "
-    "trend sessions repository host_clocks decisions proofs deviations findings backups residency drill_safety "
+    "watermark ended_why exit_meaning title sla reason way truths yearly_budget_used timezone stretches "
+    "exercise trend sessions repository host_clocks decisions proofs deviations findings backups residency drill_safety "
     "reconstitution coverage control_map notifications limits steps runbook_source inventory_source plan_digest "
     "drctl_version"
 )
@@ -89,6 +90,17 @@ def test_markdown_is_only_our_markup(summary: Summary) -> None:
     assert rendered.count("<h2>") == 12 + bool(summary.trend) + len(assurance_words.sections(summary))
     begun = sum(1 for s in summary.steps for h in s.hosts if h.started_at)
     assert rendered.count("<h3>") == begun + 1
+
+
+def test_the_direction_that_was_found_is_in_each() -> None:
+    first, *rest = samples.succeeded()
+    assert isinstance(first.body, RunStarted)
+    way = "acme goes from azure-db-1 to db-1: run <x> promoted azure-db-1"
+    found = summarise((replace(first, body=replace(first.body, way=way)), *rest))
+    assert f"direction: {way}" in " ".join(text.render(found).split())
+    assert "direction: acme goes from" in markdown.render(found)
+    assert "run &lt;x&gt; promoted" in html.render(found)
+    assert found.way == way
 
 
 def test_markdown_has_the_evidence() -> None:
