@@ -140,7 +140,7 @@ def test_a_failover_of_a_cloned_pair_is_exercised_from_the_loss_of_its_primary(
     # The proof that the old primary is dead is of this outage, and not of the restore that made it a primary.
     proofs = {proof["fact"]: proof["proved_by"] for proof in report["proofs"]}
     assert proofs["primary_fenced"] == ["failover/fence/by-power"]
-    assert "standby_fenced" not in proofs, "the restore that it would have fallen back on needs it"
+    assert "target_stopped" not in proofs, "the restore that it would have fallen back on needs it"
     untouched(lab, report, backups)
     assert lab.host(DRILL_EDGE).execute(["find", "/home", "-name", "acknowledged.tsv"]).stdout == ""
     failover = item(operator, "failover")

@@ -25,9 +25,9 @@ TOP_KEYS = (
     "format made_at run_id mode headline waits_for ongoing conducted ended exit_code runbook service service_title "
     "hints next_commands rto rpo unprotected forecast deadline clock elapsed inputs chain "
     "watermark ended_why exit_meaning title sla reason way truths yearly_budget_used timezone stretches "
-    "exercise trend sessions repository host_clocks decisions proofs deviations findings backups residency drill_safety "
-    "reconstitution coverage control_map notifications limits steps runbook_source inventory_source plan_digest "
-    "drctl_version"
+    "exercise trend sessions repository host_clocks decisions proofs deviations findings backups residency "
+    "drill_safety reconstitution coverage control_map notifications limits steps runbook_source inventory_source "
+    "plan_digest drctl_version"
 )
 
 
