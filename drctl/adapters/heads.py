@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
 
+from drctl.adapters.child import run_child
 from drctl.adapters.signatures import sign
 from drctl.engine.state import RunState, Target
 from drctl.errors import DrctlError
@@ -24,6 +25,8 @@ from drctl.model.units import format_instant
 
 COMMAND_LIMIT_S = 15.0
 CLOSING_LIMIT_S = 20.0
+ENDING_LIMIT_S = 5.0
+LOOKS_EVERY_S = 0.2
 _DECISIONS = (Question.APPROVAL, Question.OVERRIDE)
 
 NAMESPACE = "drctl-head"
@@ -77,7 +80,10 @@ class HeadPublisher:
         """Nothing happens by the clock."""
 
     def close(self) -> tuple[str, ...]:
-        """Wait for what is under way, for a limited time; what could not be told of in the journal any more."""
+        """Wait for what is under way, for a limited time, and end what is still at it then.
+
+        What could not be told of in the journal any more comes back.
+        """
         self._heads.put(None)
         self._signing.join(CLOSING_LIMIT_S)
         for worker in self._workers:
@@ -86,6 +92,7 @@ class HeadPublisher:
             worker.thread.join(CLOSING_LIMIT_S)
             if worker.thread.is_alive():
                 self._late.append(f"not published to {worker.place}: it does not answer")
+                worker.give_up()
         return tuple(self._late)
 
     def _sign_on(self) -> None:
@@ -118,19 +125,36 @@ class _Worker:
         self.place = place
         self.lines: SimpleQueue[bytes | None] = SimpleQueue()
         self._failed = failed
+        self._over = threading.Event()
         self.thread = threading.Thread(target=self._work, name=f"heads {place}", daemon=True)
         self.thread.start()
 
+    def give_up(self) -> None:
+        """End the command that is under way, and publish nothing more."""
+        self._over.set()
+        self.thread.join(ENDING_LIMIT_S)
+
     def _work(self) -> None:
         scheme, _, rest = self.place.partition(":")
-        publish = _to_file if scheme == "file" else _to_command
-        while (line := self.lines.get()) is not None:
+        while (line := self.lines.get()) is not None and not self._over.is_set():
             try:
-                publish(rest, line)
-            except subprocess.TimeoutExpired:
-                self._failed(self.place, f"it did not end within {COMMAND_LIMIT_S:.0f} s")
+                _to_file(rest, line) if scheme == "file" else self._to_command(rest, line)
             except (OSError, ValueError) as error:
-                self._failed(self.place, (error.strerror if isinstance(error, OSError) else None) or str(error))
+                if not self._over.is_set():
+                    self._failed(self.place, (error.strerror if isinstance(error, OSError) else None) or str(error))
+
+    def _to_command(self, command: str, line: bytes) -> None:
+        until_s, pieces = time.monotonic() + COMMAND_LIMIT_S, [line, b""]
+        ended = run_child(
+            shlex.split(command),
+            left_s=lambda: 0.0 if self._over.is_set() else min(until_s - time.monotonic(), LOOKS_EVERY_S),
+            take=lambda _: None,
+            feed=lambda: pieces.pop(0) if pieces else b"",
+        )
+        if ended.status is None:
+            raise ValueError(f"it did not end within {COMMAND_LIMIT_S:.0f} s")
+        if ended.status != 0:
+            raise ValueError(f"exit code {ended.status}")
 
 
 def _moment(event: Event) -> str | None:
@@ -155,17 +179,3 @@ def _to_file(path: str, line: bytes) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _to_command(command: str, line: bytes) -> None:
-    done = subprocess.run(
-        shlex.split(command),
-        input=line,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=COMMAND_LIMIT_S,
-        check=False,
-        start_new_session=True,  # a Ctrl-C at the run's terminal is not meant for it
-    )
-    if done.returncode != 0:
-        raise ValueError(f"exit code {done.returncode}")

@@ -108,13 +108,14 @@ def test_a_place_that_fails_is_journalled_and_the_run_goes_on(folder: Path, caps
     assert "warning: the head of the chain was not published to file:" in capsys.readouterr().err
 
 
-def test_a_place_that_hangs_holds_nothing_up(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_place_that_hangs_holds_nothing_up_and_is_not_left_behind(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(heads, "CLOSING_LIMIT_S", 0.2)
-    monkeypatch.setattr(heads, "COMMAND_LIMIT_S", 2.0)
-    code, events = run(python("import time; time.sleep(60)"), "file:heads.jsonl")
+    hangs = python(f"import time; time.sleep(60)  # {tmp_path}")
+    code, events = run(hangs, "file:heads.jsonl")
     assert code == 0
+    assert subprocess.run(["pgrep", "-f", f"time.sleep.*{tmp_path}"], check=False).returncode == 1, "left behind"
     assert events[-1].body.type == "run_ended"
     assert "it does not answer" in capsys.readouterr().err
     assert len(Path("inventories/heads.jsonl").read_text().splitlines()) == 3
