@@ -15,6 +15,7 @@ from tests.support.days import Day, Machine, same, story
 
 WAITS = """\
       echo x >>"$effects/change"
+      echo begun
       while [ ! -e "$effects/go" ]; do sleep 0.1; done
       echo x >>"$effects/changed"
 """
@@ -88,6 +89,7 @@ def test_three_hosts_fall_silent_in_mid_step_and_come_back(lab: Lab, tmp_path: P
         try:
             for host, (fall_silent, _) in silences.items():
                 days[host].wait_for_effect("change")
+                days[host].wait_until_heard()
                 fall_silent()
             for host, following in running.items():
                 following.wait_for(f"settling  change @ {host}")

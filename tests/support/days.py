@@ -22,6 +22,7 @@ from pathlib import Path
 import yaml
 
 from drctl.lab import Lab
+from drctl.lab.commands import wait_until
 from tests.contract.sshd import Sshd
 from tests.support.operator import ROOT, Operator
 
@@ -192,6 +193,11 @@ class Day:
             assert time.monotonic() < deadline, f"{step} never ran"
             assert self.running is None or self.running.process.poll() is None, self.running.said
             time.sleep(0.02)
+
+    def wait_until_heard(self) -> None:
+        """Until what the step printed has arrived here, so that drctl knows that the job was started."""
+        kept = self.operator.state / "outputs"
+        assert wait_until(lambda: any(kept.glob(".new-*")), within=PATIENCE_S), "it heard nothing of the step"
 
     def let_go(self) -> None:
         """Let a step go on that waits for it."""
