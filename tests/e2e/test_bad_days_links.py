@@ -15,7 +15,6 @@ from tests.support.days import Day, Machine, same, story
 
 WAITS = """\
       echo x >>"$effects/change"
-      echo begun
       while [ ! -e "$effects/go" ]; do sleep 0.1; done
       echo x >>"$effects/changed"
 """
@@ -83,7 +82,7 @@ def test_three_hosts_fall_silent_in_mid_step_and_come_back(lab: Lab, tmp_path: P
     for host in silences:
         (tmp_path / host).mkdir()
         days[host] = Day.on(Machine.in_lab(lab, host, f"silence-{host}"), tmp_path / host)
-        days[host].runbook(BOOK)
+        days[host].runbook(BOOK.replace("      while", "      echo begun\n      while"))
     with days["edge"].begins() as edge, days["cloudprox"].begins() as cloud, days["azure-san"].begins() as azure:
         running = {"edge": edge, "cloudprox": cloud, "azure-san": azure}
         try:
@@ -109,6 +108,7 @@ def test_three_hosts_fall_silent_in_mid_step_and_come_back(lab: Lab, tmp_path: P
                 TIME [1/2] start     change @ {host}: Change
                 TIME [1/2] IN DOUBT  change @ {host}  SECONDS, {host} stopped answering in the middle of it; the job
                 ~ goes on if the host does
+                          | begun
                 TIME [1/2] settling  change @ {host}: what became of it?
                 TIME [1/2] succeeded change @ {host}  SECONDS, attached to the job that had been started before
                 TIME [2/2] start     later @ {host}: Later
