@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -53,10 +54,24 @@ def main(
 
 def run() -> None:
     """The console script."""
+    sys.stdout, sys.stderr = whole(sys.stdout), whole(sys.stderr)
     code = execute(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         _flush_or_let_go(stream)
     sys.exit(code)
+
+
+def whole(stream: TextIO) -> TextIO:
+    """The stream, with a buffer below it that writes on until all is written.
+
+    With PYTHONUNBUFFERED, which images of containers like to set, there is none, and Python loses the rest of a line
+    when the kernel takes only a part of it: a signal that arrives while a pipe is full is enough
+    (https://github.com/python/cpython/issues/85393).
+    """
+    if not isinstance(getattr(stream, "buffer", None), io.RawIOBase):
+        return stream
+    stream.flush()
+    return open(stream.fileno(), "w", buffering=1, encoding=stream.encoding, errors=stream.errors, closefd=False)
 
 
 def _flush_or_let_go(stream: TextIO) -> None:

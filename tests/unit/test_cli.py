@@ -165,6 +165,27 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert done.stderr == ""
 
 
+def test_a_long_line_arrives_whole_although_signals_cut_its_writing_short() -> None:
+    """Found by the crash sweep: without a buffer Python loses what a pipe does not take at once."""
+    program = (
+        "import itertools, os, signal, sys\n"
+        "from drctl.cli.main import whole\n"
+        "out, signals = whole(sys.stdout), itertools.count(1)\n"
+        "signal.signal(signal.SIGALRM, lambda *_: next(signals) == 5 and os.write(2, b'!'))\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)\n"
+        "out.write('x' * 2_000_000 + '\\n')\n"
+        "out.flush()\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0)\n"
+    )
+    words = [sys.executable, "-u", "-c", program]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as writing:
+        assert writing.stdout
+        assert writing.stderr
+        writing.stderr.read(1)  # the pipe is full, and the writer in the middle of its line
+        size = len(writing.stdout.read())
+    assert (writing.returncode, size) == (0, 2_000_001)
+
+
 def test_a_bug_shows_no_traceback_and_no_message(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
