@@ -17,6 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from drctl.adapters.child import run_child
+from drctl.adapters.local import clean_environment
 from drctl.adapters.signatures import sign
 from drctl.engine.state import RunState, Target
 from drctl.errors import DrctlError
@@ -150,6 +151,7 @@ class _Worker:
             left_s=lambda: 0.0 if self._over.is_set() else min(until_s - time.monotonic(), LOOKS_EVERY_S),
             take=lambda _: None,
             feed=lambda: pieces.pop(0) if pieces else b"",
+            environment=clean_environment(os.environ),  # a secret that drctl was given there is not for others
         )
         if ended.status is None:
             raise ValueError(f"it did not end within {COMMAND_LIMIT_S:.0f} s")

@@ -121,6 +121,13 @@ def test_a_place_that_hangs_holds_nothing_up_and_is_not_left_behind(
     assert len(Path("inventories/heads.jsonl").read_text().splitlines()) == 3
 
 
+def test_a_command_for_heads_does_not_inherit_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_PASSWORD", "correct horse")
+    code, events = run(python("import os, sys; sys.exit(9 * ('DATABASE_PASSWORD' in os.environ))"), "file:heads.jsonl")
+    assert code == 0
+    assert not [event.body for event in events if isinstance(event.body, MessengerFailed)]
+
+
 def test_a_place_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Path("inventories/office.yml").write_text(INVENTORY.replace("PLACES", "heads.jsonl").replace("KEY", ""))
     assert execute(["validate", "-i", "inventories/office.yml"]) == 3
