@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from drctl.cli.settings import Settings
+from drctl.errors import UsageError
 
 if TYPE_CHECKING:
     from drctl.adapters.journal import JournalFile
@@ -32,3 +33,28 @@ def state_of(journal: JournalFile, run_id: str) -> RunState:
     from drctl.engine.fold import fold_all
 
     return fold_all(journal.events(run_id))
+
+
+def state_to_go_on_from(journal: JournalFile, run_id: str, *, so: str = "this command changed nothing") -> RunState:
+    """The state of a run that is not over.
+
+    Raises:
+        UsageError: when it is over. ``so`` says what that means for whoever asked.
+    """
+    state = state_of(journal, run_id)
+    refuse_what_is_over(state, so=so)
+    return state
+
+
+def refuse_what_is_over(state: RunState, *, so: str) -> None:
+    """Say that nothing can be done with the run any more.
+
+    Raises:
+        UsageError: when it is over. ``so`` says what that means for whoever asked.
+    """
+    from drctl.model.events import Ended
+
+    if state.ended not in (None, Ended.PAUSED):
+        raise UsageError(
+            f"the run {state.run_id} is over: {state.ended}", state=so, hint=f"drctl report {state.run_id}"
+        )

@@ -21,7 +21,6 @@ class Requests:
 
     def __init__(self, journal: JournalFile, run_id: str) -> None:
         self._journal, self._run_id = journal, run_id
-        self._before = {r.at for r in self._requests() if r.kind == "abort"}
 
     def _requests(self) -> tuple[Request, ...]:
         try:
@@ -34,8 +33,8 @@ class Requests:
         return StopRequested(by=f"{asked.who}: {asked.why}", how="abort") if asked is not None else None
 
     def abort(self) -> Request | None:
-        """The abort that was asked for while this process conducts the run."""
-        return next((r for r in self._requests() if r.kind == "abort" and r.at not in self._before), None)
+        """The abort that was asked for, also of a process that ended before it looked: it stands until it is heard."""
+        return next((r for r in self._requests() if r.kind == "abort"), None)
 
     def approval(self, step: str) -> Answer | None:
         """An approval without a signature, where none is asked for."""
@@ -108,7 +107,12 @@ class DecidedElsewhere:
         return any(answer is not None for answer in (self._found(), self._given_up(), self._not_in_time()))
 
     def _given_up(self) -> Answer | None:
-        """An abort answers whatever question stands: whoever sits here has not decided to pause."""
+        """An abort answers whatever question stands: whoever sits here has not decided to pause.
+
+        One that the run has heard of answers no more: what is asked in ``always`` is another question.
+        """
+        if self._asked is None or self._asked[1].abort:
+            return None
         asked = self._requests.abort()
         return Answer(answer="abort", who=asked.who, why=asked.why) if asked is not None else None
 

@@ -35,9 +35,8 @@ def resume(
 
       drctl resume 4f2a --override primary_fenced="the rack is dark, seen by Thandi"
     """
-    from drctl.cli.open_runs import open_run, state_of
+    from drctl.cli.open_runs import open_run, state_to_go_on_from
     from drctl.cli.session import go_on, manner_of
-    from drctl.model.events import Ended
 
     settings: Settings = context.obj
     run_id = run or open_run(settings, None)
@@ -45,15 +44,9 @@ def resume(
         raise UsageError("no run is open", state="all runs are over", hint="drctl runs")
     journal = settings.journal()
     try:
-        state = state_of(journal, journal.find(run_id))
+        state = state_to_go_on_from(journal, journal.find(run_id))
     finally:
         journal.close()
-    if state.ended not in (None, Ended.PAUSED):
-        raise UsageError(
-            f"the run {state.run_id} is over: {state.ended}",
-            state="this command changed nothing",
-            hint=f"drctl report {state.run_id}",
-        )
     manner = manner_of(
         state.the_plan,
         json=json,

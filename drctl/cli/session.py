@@ -27,6 +27,7 @@ from drctl.cli.circumstances import controller_noted, look_at_clocks
 from drctl.cli.holds import released
 from drctl.cli.many import keep
 from drctl.cli.messengers import add_notifications, close_notifications, say_unpublished
+from drctl.cli.open_runs import state_to_go_on_from
 from drctl.cli.overdue import Overdue
 from drctl.cli.requests import DecidedElsewhere, Requests
 from drctl.cli.settings import Settings, controller, operator, pairs
@@ -46,6 +47,8 @@ from drctl.screens.choose import choose
 from drctl.screens.prompt import TerminalPerson
 from drctl.screens.terminal import Terminal, open_terminal
 from drctl.screens.unattended import UnattendedPerson
+
+_TOO_LATE = "it came to its end before this command could take it up, and this command changed nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +151,7 @@ def start(
         exposure=KeptFiles(settings.state_dir / "backups", plan.service).exposure(),
     )
     made = (controller_noted(plan), *given, *_forecast(settings, plan))
-    return _conduct(settings, plan, manner, run_id=run_id, state=RunState(), bodies=(first, *made))
+    return _conduct(settings, plan, manner, run_id=run_id, bodies=(first, *made))
 
 
 def _forecast(settings: Settings, plan: Plan) -> tuple[Body, ...]:
@@ -162,7 +165,11 @@ def _forecast(settings: Settings, plan: Plan) -> tuple[Body, ...]:
 
 
 def go_on(settings: Settings, state: RunState, manner: Manner) -> int:
-    """Take up a run that was paused or whose drctl died; the exit code."""
+    """Take up a run that was paused or whose drctl died; the exit code.
+
+    Raises:
+        UsageError: when it has come to its end since ``state`` was read.
+    """
     first = RunResumed(
         operator=operator(),
         controller=controller(),
@@ -171,7 +178,7 @@ def go_on(settings: Settings, state: RunState, manner: Manner) -> int:
         operator_keys=_own_keys(state.the_plan),
     )
     bodies = (first, controller_noted(state.the_plan))
-    return _conduct(settings, state.the_plan, manner, run_id=state.run_id, state=state, bodies=bodies)
+    return _conduct(settings, state.the_plan, manner, run_id=state.run_id, bodies=bodies)
 
 
 def _own_keys(plan: Plan) -> tuple[str, ...]:
@@ -188,22 +195,23 @@ def give_up(settings: Settings, state: RunState, manner: Manner, *, why: str) ->
 
     Raises:
         LockedError: when somebody does conduct it.
+        UsageError: when it has come to its end since ``state`` was read.
     """
     bodies = (
         RunResumed(operator=operator(), controller=controller(), pid=os.getpid(), interactive=False),
         StopRequested(by=f"{operator()}: {why}", how="abort"),
     )
-    return _conduct(settings, state.the_plan, manner, run_id=state.run_id, state=state, bodies=bodies)
+    return _conduct(settings, state.the_plan, manner, run_id=state.run_id, bodies=bodies)
 
 
-def _conduct(
-    settings: Settings, plan: Plan, manner: Manner, *, run_id: str, state: RunState, bodies: tuple[Body, ...]
-) -> int:
+def _conduct(settings: Settings, plan: Plan, manner: Manner, *, run_id: str, bodies: tuple[Body, ...]) -> int:
     clock, redactor, signals = SystemClock(), Redactor(), Signals()
     with ExitStack() as stack:
         stack.enter_context(_lock(settings, plan, run_id, clock.now()))
         journal = settings.journal()
         stack.callback(journal.close)
+        # Read under the lock: whoever conducted the run until now may have gone on since anybody looked.
+        state = RunState() if isinstance(bodies[0], RunStarted) else state_to_go_on_from(journal, run_id, so=_TOO_LATE)
         stack.callback(keep, settings, journal, run_id)
         # A step that asks drctl itself finds the state that this one has.
         environment = clean_environment(os.environ) | {"DRCTL_STATE_DIR": str(settings.state_dir)}

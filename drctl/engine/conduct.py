@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from math import inf
 from queue import Empty, SimpleQueue
 
 from drctl.engine.decide import decide
@@ -68,7 +69,7 @@ class Conductor:
     working: dict[Target, Attempt] = field(default_factory=dict)
     ending: set[Target] = field(default_factory=set)  # jobs that are being ended, so that each is ended once
     mailbox: Mailbox | None = None
-    looked_s: float = 0.0  # monotonic: when the mailbox was last looked into
+    looked_s: float = -inf  # monotonic: when the mailbox was last looked into
 
     def conduct(self, *first: Body) -> RunState:
         """Write the first events (started or resumed, points that were given), then go on to the end or a pause.
@@ -79,6 +80,7 @@ class Conductor:
         """
         for body in first:
             self._take(body)
+        self._look_into_the_mailbox()  # what was asked for while nobody conducted the run comes before the next step
         while self.state.ended is None:
             wake = self._act()
             if wake is not None and self.state.ended is None:
@@ -223,7 +225,7 @@ class Conductor:
             return
         self.looked_s = now_s
         stop = self.mailbox.stop()
-        if stop is not None and self.state.stop is None and not self.state.abort:
+        if stop is not None and not self.state.abort:  # an abort is more than the stop that a signal asked for
             self._take(stop)
 
     def _take(self, body: Body) -> None:

@@ -86,7 +86,9 @@ def _folded(state: RunState, event: ev.Event) -> RunState:
         case ev.ControllerNoted() | ev.ExerciseNoted() | ev.ClocksRead():
             return state  # the report reads them; nothing is decided by them
         case ev.StopRequested() as body:
-            return replace(state, stop=body, abort=body.by if body.how == "abort" else state.abort)
+            if body.how == "abort":  # it is more than a pause that still waits for what is under way
+                return replace(state, stop=body, abort=body.by, pause=False)
+            return replace(state, stop=body)
         case ev.MessengerFailed() as body:
             return replace(state, messengers_failed=(*state.messengers_failed, f"{body.messenger}: {body.detail}"))
         case ev.NotificationSent() as body:

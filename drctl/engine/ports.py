@@ -225,5 +225,5 @@ class Mailbox(Protocol):
     """What people at other terminals want of this run."""
 
     def stop(self) -> StopRequested | None:
-        """An abort that has been asked for since the last look."""
+        """An abort that somebody has asked for; the run may have heard of it before."""
         ...

@@ -164,7 +164,8 @@ def test_an_abort_from_another_terminal_answers_the_question_that_stands_here(da
         same(
             day.types("abort", "--reason", "the primary is back"),
             """
-            asked the run RUN to abort; to follow it: drctl watch RUN
+            asked the run RUN to abort
+            RUN is being given up; to follow it: drctl watch RUN
             """,
         )
         same(

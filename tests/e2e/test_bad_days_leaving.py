@@ -84,6 +84,18 @@ def test_ctrl_c_once_stops_after_the_step_and_twice_leaves_the_job_to_itself(day
     assert [day.count(s) for s in ("change", "changed", "later")] == [1, 1, 1]
 
 
+def test_an_abort_while_ctrl_c_waits_for_the_step_ends_the_step_and_the_run(day: Day) -> None:
+    """It is more than the stop: nobody has to wait for the step any more, and nobody is told what does not happen."""
+    day.runbook(WAITS)
+    with at_a_terminal(day) as child:
+        day.wait_for_effect("change")
+        child.sendintr()
+        child.expect("stopping after the current step; again to leave at once")
+        assert "RUN is being given up" in day.types("abort", "--reason", "the primary is back")
+        assert "REAL ABORTED by OPERATOR: the primary is back" in to_the_end(day, child, 8)
+    assert [day.count(s) for s in ("change", "changed", "later")] == [1, 0, 0]
+
+
 def test_a_terminal_that_is_closed_in_mid_run_stops_after_the_step(day: Day) -> None:
     """The window is closed: SIGHUP, and every write to the terminal fails. The step in hand is not abandoned."""
     day.runbook(WAITS)

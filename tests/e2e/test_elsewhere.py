@@ -27,7 +27,7 @@ def test_an_abort_from_another_terminal_ends_the_job_on_its_host(fresh_lab: Lab,
         with watching:
             until(running, started("protect/full-backup"))
             asked = operator.types("abort", run, "--reason", "the data centre is back")
-            assert f"asked the run {run} to abort" in asked.stderr
+            assert f"{run} is being given up" in asked.stderr
             ended = until(running, lambda e: e["body"]["type"] == "run_ended")
             assert watching.stderr
             watched = watching.stderr.read()

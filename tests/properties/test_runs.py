@@ -9,7 +9,7 @@ from drctl.engine.decide import decide
 from drctl.engine.decisions import Attempt
 from drctl.engine.fold import fold, fold_all
 from drctl.engine.state import RunState
-from drctl.model.events import Ended, RunResumed
+from drctl.model.events import Ended, RunResumed, StopRequested
 from drctl.model.plan import Capture, CaptureType, Retry
 from tests.properties.grammar import runs
 from tests.properties.judge import judge, nothing_is_in_flight_twice
@@ -69,6 +69,24 @@ def test_decide_has_an_answer_for_every_prefix_and_never_touches_what_is_over(ru
                     assert target.outcome is None
                     assert target.in_flight is None
             assert decisions or known.in_flight or known.ended is not None, "nothing to do, and nothing under way"
+
+
+@settings(max_examples=3 * settings().max_examples)
+@given(runs(), st.integers(1, 40))
+def test_an_abort_that_is_asked_for_at_any_moment_is_taken_up_and_keeps_the_laws(run: Run, at: int) -> None:
+    """At the latest by the next resume, and before that begins anything."""
+    run.letter_at = at
+    state, _ = run.begin()
+    while state.ended is Ended.PAUSED:
+        lives = len(run.events)
+        waits = run.stop() is not None and not state.abort
+        state = run.resume()
+        if waits:
+            assert isinstance(run.events[lives + 1].body, StopRequested)
+            assert state.abort
+    judge(run, state)
+    if state.abort:
+        assert state.ended is Ended.ABORTED
 
 
 def test_found_a_changing_step_that_printed_what_it_had_not_promised_is_not_tried_again() -> None:

@@ -20,7 +20,7 @@ from drctl.engine.fold import fold_all
 from drctl.engine.perform import World as Ports
 from drctl.engine.ports import Answer, CommandResult, Ending, JobName, NetworkAnswer, OutputSink, ShellCommand
 from drctl.engine.state import RunState
-from drctl.model.events import AttemptStarted, Body, Event, PersonAsked, Question, RunResumed, RunStarted
+from drctl.model.events import AttemptStarted, Body, Event, PersonAsked, Question, RunResumed, RunStarted, StopRequested
 from drctl.model.plan import Endpoint, Http, Plan, Step, Tcp
 from tests.support.world import FakeClock, FakeFiles, Killed, MemoryJournal, MemoryOutputs, ends, exits
 
@@ -271,6 +271,7 @@ class Run:
     last_first: bool = False
     sent_in: tuple[tuple[int, Any], ...] = ()  # (after this event, this message): signals
     given: tuple[Body, ...] = ()  # what is known when it begins: the start of the outage, the forecast
+    letter_at: int | None = None  # from this event on an abort lies in the mailbox
     clock: FakeClock = field(default_factory=FakeClock)
     events: list[Event] = field(default_factory=list)
 
@@ -293,6 +294,11 @@ class Run:
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))  # Hypothesis would write out every field of every step
 
+    def stop(self) -> StopRequested | None:
+        """The run's mailbox."""
+        asked = self.letter_at is not None and len(self.events) >= self.letter_at
+        return StopRequested(by="thandi", how="abort") if asked else None
+
     def moment(self) -> Moment:
         return Moment(list(self.events), self.hosts.copy(), self.clock.passed_s, self.people.asked)
 
@@ -313,7 +319,8 @@ class Run:
             commands=self.hosts, network=self.hosts, outputs=MemoryOutputs(), clock=self.clock, files=FakeFiles()
         )
         conductor = OneThread(
-            journal=journal, world=ports, person=self.people, state=fold_all(self.events), inbox=self.inbox  # type: ignore[arg-type]
+            journal=journal, world=ports, person=self.people, state=fold_all(self.events), inbox=self.inbox,  # type: ignore[arg-type]
+            mailbox=self,
         )  # fmt: skip
         return conductor.conduct(*first), journal
 
