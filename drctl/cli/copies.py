@@ -246,7 +246,8 @@ def restored_copy(events: Iterable[Event]) -> tuple[tuple[str, str], str]:
     restores, or in the fallback.
     """
     from drctl.model.events import AttemptFinished, RunStarted
-    from drctl.model.plan import Mode, Section
+    from drctl.model.plan import Mode
+    from drctl.model.words import Section
 
     values: dict[str, str] = {}
     mode, counts = Mode.PLAN, set[str]()

@@ -11,7 +11,7 @@ from drctl.model.plan import Plan
 def forecast_of(settings: Settings, plan: Plan) -> ForecastMade | None:
     """What is to be expected of a run of this plan; None when the journal cannot be read."""
     from drctl.adapters.history import history
-    from drctl.model.plan import Mark
+    from drctl.model.words import Mark
 
     if not any(step.mark is Mark.SERVICE_RESTORED for step in plan.steps()):
         return None  # nothing is restored by it

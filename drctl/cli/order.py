@@ -149,8 +149,8 @@ class Order:
 
     def _given(self, now: datetime) -> tuple[Body, ...]:
         from drctl.model.events import ClockMarked
-        from drctl.model.plan import Mark
         from drctl.model.units import parse_instant
+        from drctl.model.words import Mark
 
         bodies: list[Body] = []
         for option, text, mark in (

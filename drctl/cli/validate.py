@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drctl.cli import sound
 from drctl.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +53,8 @@ def validate(paths: Paths = None, inventory: Inventory = None, service: Service 
     files = _files([Path(path) for path in paths or []])
     if inventory is not None or service or as_json:
         return _tell(_read(files, inventory, service), as_json=as_json)
+    from drctl.cli import sound
+
     before = sound.fingerprint(files)
     if before is not None and sound.is_remembered(before):
         return _tell(_Findings(files=dict.fromkeys(map(str, files), "")), as_json=False)
@@ -126,7 +127,7 @@ class _Findings:
 
     def hold_to_their_word(self) -> None:
         """Each runbook by itself: whether its worst case is within the RTO that it promises."""
-        from drctl.plan.bounds import promise_problems
+        from drctl.plan.promised import promise_problems
 
         for runbook in self.runbooks:
             self.problems += promise_problems(runbook)

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 
 from drctl.engine.state import RunState, Target, targets_of
 from drctl.model.events import Estimate, PersonAsked, Question
-from drctl.model.plan import Mark, Mode, Section, Step
+from drctl.model.plan import Mode, Step
 from drctl.model.promises import DeadlineAction, DeadlineRule
 from drctl.model.units import format_duration, local_time
+from drctl.model.words import Mark, Section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

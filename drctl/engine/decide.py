@@ -16,7 +16,8 @@ from drctl.engine.decide_target import decide_target, name_of
 from drctl.engine.decisions import Ask, Attempt, Decision, End, Finish, Later
 from drctl.engine.state import NOT_SENT, RunState, Target, TargetState, targets_of, tolerated
 from drctl.model.events import Act, Ended, Outcome, PersonAsked, Question
-from drctl.model.plan import STRICTEST_FIRST, Mode, OnFailure, Round, Section, Shell, Stage, Step
+from drctl.model.plan import Mode, Shell, Stage, Step
+from drctl.model.words import STRICTEST_FIRST, OnFailure, Round, Section
 
 
 def decide(state: RunState, now: datetime) -> tuple[Decision, ...]:

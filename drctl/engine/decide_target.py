@@ -8,8 +8,9 @@ from drctl.engine.decisions import Ask, Attempt, Decision, Later, Skip
 from drctl.engine.state import RunState, Target, TargetState, targets_of
 from drctl.engine.values import fill, number_of
 from drctl.model.events import Act, PersonAsked, Question
-from drctl.model.plan import Approval, Manual, Mode, Round, Step
+from drctl.model.plan import Approval, Manual, Mode, Step
 from drctl.model.units import format_duration
+from drctl.model.words import Round
 
 IDEMPOTENT_RUNS = 3  # an idempotent step in doubt is run this often before a person is asked
 

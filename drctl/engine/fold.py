@@ -17,8 +17,9 @@ from typing import cast
 from drctl.engine.state import BrokenGlass, ClockPoint, Override, RunState, SignedApproval, Target, TargetState
 from drctl.model import events as ev
 from drctl.model.events import Act, Outcome, Question, Reason
-from drctl.model.plan import Approval, Mark, Section, Step
+from drctl.model.plan import Approval, Step
 from drctl.model.units import parse_instant
+from drctl.model.words import Mark, Section
 
 
 def fold_all(events: Iterable[ev.Event]) -> RunState:

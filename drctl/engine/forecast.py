@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from drctl.engine.state import RunState, TargetState, targets_of
 from drctl.model.events import Estimate, ForecastMade, Outcome, StepEstimate
-from drctl.model.plan import CaptureType, Mark, Mode, Plan, Section, Stage, Step
+from drctl.model.plan import CaptureType, Mode, Plan, Stage, Step
+from drctl.model.words import Mark, Section
 from drctl.plan.codec import work_digest
 from drctl.plan.drill import exercised_by
 

@@ -12,8 +12,9 @@ from drctl.engine.state import RunState, Target, tolerated
 from drctl.model import events as ev
 from drctl.model.events import Event, Outcome, Question
 from drctl.model.messages import Moment
-from drctl.model.plan import Mark, Mode
+from drctl.model.plan import Mode
 from drctl.model.units import format_duration, local_time
+from drctl.model.words import Mark
 
 NOTICE_S = 1800.0
 """How long before a deadline people are told that it comes, a quarter of the RTO at the most."""

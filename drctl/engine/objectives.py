@@ -10,7 +10,8 @@ from enum import StrEnum
 from drctl.engine import rounds
 from drctl.engine.state import RunState, targets_of
 from drctl.model.events import Outcome
-from drctl.model.plan import Mark, Section, Stage, Step
+from drctl.model.plan import Stage, Step
+from drctl.model.words import Mark, Section
 from drctl.plan.preparation import begins_the_outage
 
 

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from drctl.engine.state import RunState, targets_of
-from drctl.model.plan import Round, Step
+from drctl.model.plan import Step
+from drctl.model.words import Round
 
 
 def begun(state: RunState) -> frozenset[Round]:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from drctl.model import events as ev
 from drctl.model.events import Act, Outcome, Reason
 from drctl.model.exposure import Exposure
-from drctl.model.plan import Mark, Mode, OnFailure, OnUnreachable, Plan, Step
+from drctl.model.plan import Mode, OnUnreachable, Plan, Step
+from drctl.model.words import Mark, OnFailure
 
 
 class Target(NamedTuple):

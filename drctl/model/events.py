@@ -14,7 +14,8 @@ from typing import Any, Literal
 from drctl.model.circumstances import ClockReading, EarlierRun, Programmed, Repository
 from drctl.model.exposure import Exposure
 from drctl.model.messages import Fate, Moment
-from drctl.model.plan import Mark, Plan
+from drctl.model.plan import Plan
+from drctl.model.words import Mark
 
 
 class Act(StrEnum):

@@ -14,7 +14,8 @@ from typing import Literal
 
 from drctl.model.inventory import Inventory
 from drctl.model.messages import Notifier
-from drctl.model.plan import Endpoint, Http, OnFailure, OnUnreachable, Plan, Section, Shell, Step, Tcp, Variable
+from drctl.model.plan import Endpoint, Http, OnUnreachable, Plan, Shell, Step, Tcp, Variable
+from drctl.model.words import OnFailure, Section
 
 _STRAIGHT = (Section.PRECONDITIONS, Section.STEPS)
 

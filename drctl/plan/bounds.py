@@ -7,31 +7,17 @@ by side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
-from drctl.model.plan import Action, Approval, Manual, Mark, Plan, Round, Section, Shell, Stage, Step, Verify, Wait
+from drctl.model.plan import Approval, Manual, Plan, Step, Wait
 from drctl.model.runbook import Runbook
-from drctl.model.units import format_duration
-from drctl.plan.pieces import retry_of
+from drctl.model.words import Mark, Section
 from drctl.plan.preparation import begins_the_outage
-from drctl.plan.steps import DEFAULT_TIMEOUT_S
+from drctl.plan.timing import Span, Stage, Timed, all_pauses_s, span_of, too_long, verify_s, ways_of, worst_case_s
 from drctl.read.diagnostics import Diagnostic, Severity
 from drctl.read.document import Document
-from drctl.read.link import Linked, link
 
 PEOPLE = (Approval, Manual)  # actions that are a person's
-_COSTLIEST = 3
-_LAST_LOOK_S = 1.0  # a verify looks once more when its time is just over
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """The usual and the worst case of a part of a plan."""
-
-    usual_s: float
-    worst_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,16 +40,17 @@ class Bounds:
 
 def bounds(plan: Plan) -> Bounds:
     """The bounds of all sections that have steps."""
-    straight, fallback = _ways_of(plan.stages)
+    stages = _timed(plan)
+    straight, fallback = ways_of(stages)
     return Bounds(
         sections=tuple(
-            (section, _sum(stage for stage in plan.stages if stage.section is section))
+            (section, span_of(stage for stage in stages if stage[0] is section))
             for section in Section
             if plan.steps(section)
         ),
-        total=_sum(stage for stage in plan.stages if stage.section not in (Section.FALLBACK, Section.ROLLBACK)),
-        until_restored=_sum(straight),
-        by_fallback=_sum((*straight, *fallback)) if fallback else None,
+        total=span_of(stage for stage in stages if stage[0] not in (Section.FALLBACK, Section.ROLLBACK)),
+        until_restored=span_of(straight),
+        by_fallback=span_of((*straight, *fallback)) if fallback else None,
         undeclared=tuple(s.id for s in plan.steps() if s.expected_s is None and not isinstance(s.action, PEOPLE)),
         people=tuple(s.id for s in plan.steps() if isinstance(s.action, PEOPLE)),
     )
@@ -74,16 +61,20 @@ def worst_s(step: Step) -> float:
 
     With ``max_parallel`` the hosts take turns.
     """
+    within_s = step.verify.within_s if step.verify is not None else None
     if isinstance(step.action, PEOPLE):
         return step.timeout_s if step.unless is not None else 0.0
-    verify = step.verify.within_s + _LAST_LOOK_S if step.verify is not None else 0.0
     if isinstance(step.action, Wait):
-        return step.action.seconds + verify
+        return step.action.seconds + verify_s(within_s)
     retry = step.retry
-    rounds = -(-len(step.endpoints) // step.max_parallel) if step.max_parallel is not None else 1
-    pauses = sum(min(retry.delay_s * retry.backoff**n, retry.max_delay_s) for n in range(retry.attempts - 1))
-    probe = step.timeout_s if step.unless is not None else 0.0
-    return rounds * (probe + retry.attempts * step.timeout_s + pauses + verify)
+    return worst_case_s(
+        timeout_s=step.timeout_s,
+        attempts=retry.attempts,
+        pauses_s=all_pauses_s(retry.attempts, retry.delay_s, retry.backoff, retry.max_delay_s),
+        probes=step.unless is not None,
+        within_s=within_s,
+        turns=-(-len(step.endpoints) // step.max_parallel) if step.max_parallel is not None else 1,
+    )
 
 
 def usual_s(step: Step) -> float:
@@ -101,119 +92,30 @@ def bound_problems(plan: Plan, runbook: Document[Runbook], *, severity: Severity
     rto_s = plan.objectives.rto_s
     if runbook.value.objectives.rto is None and not any(s.mark is Mark.SERVICE_RESTORED for s in plan.steps()):
         return []
-    return [] if rto_s is None else _too_long(_ways_of(plan.stages), rto_s, f"RTO of {plan.service}", runbook, severity)
-
-
-def promise_problems(runbook: Document[Runbook]) -> list[Diagnostic]:
-    """The same of a runbook by itself, held to its own objectives; without hosts ``max_parallel`` costs nothing."""
-    rto_s = runbook.value.objectives.rto
     if rto_s is None:
         return []
-    linked = link(runbook)
-    stages = [
-        Stage(section=group[0].section, steps=tuple(_measurable(step) for step in group))
-        for group in (list(found) for _, found in groupby(linked, key=lambda step: step.stage))
+
+    def where(step_id: str) -> str:
+        return plan.step(step_id).where
+
+    return too_long(_timed(plan), rto_s, f"RTO of {plan.service}", runbook, where=where, severity=severity)
+
+
+def _timed(plan: Plan) -> list[Stage]:
+    return [
+        (
+            stage.section,
+            tuple(
+                Timed(
+                    id=step.id,
+                    usual_s=usual_s(step),
+                    worst_s=worst_s(step),
+                    begins=begins_the_outage(step),
+                    restores=step.mark is Mark.SERVICE_RESTORED,
+                    round=step.round,
+                )
+                for step in stage.steps
+            ),
+        )
+        for stage in plan.stages
     ]
-    return _too_long(_ways_of(stages), rto_s, "RTO that it promises", runbook, Severity.ERROR)
-
-
-def _measurable(placed: Linked) -> Step:
-    """As much of the step as its worst case is made of."""
-    written, place = placed.step, placed.frame.document.places.of(placed.path)
-    if written.approval is not None:
-        action: Action = Approval(prompt="")
-    elif written.manual is not None:
-        action = Manual(prompt="")
-    elif written.wait is not None:
-        action = Wait(seconds=written.wait)
-    else:
-        action = Shell(script="")
-    verify = written.verify
-    return Step(
-        id=placed.id,
-        name=placed.id,
-        where=f"{placed.frame.document.file}:{place.line}:{place.column}",
-        action=action,
-        unless=Shell(script="") if written.unless is not None else None,
-        verify=Verify(action=Shell(script=""), within_s=verify.within) if verify is not None else None,
-        timeout_s=written.timeout if written.timeout is not None else DEFAULT_TIMEOUT_S,
-        expected_s=written.wait if written.wait is not None else written.expected,
-        retry=retry_of(placed),
-        mark=Mark(next(iter(written.marks))) if written.marks else None,
-        mark_value=next(iter(written.marks.values())) if written.marks else None,
-        round=placed.frame.round,
-    )
-
-
-Way = tuple[Stage, ...]  # the stages from the first step to the one that restores the service
-
-
-def _ways_of(stages: Sequence[Stage]) -> tuple[Way, Way]:
-    """The straight way, and what the fallback adds to it; the longest way fails at the end of the first."""
-    straight = _up_to_the_mark([s for s in stages if s.section in (Section.PRECONDITIONS, Section.STEPS)])
-    return straight, _up_to_the_mark([s for s in stages if s.section is Section.FALLBACK])
-
-
-def _too_long(
-    ways: tuple[Way, Way], rto_s: float, whose: str, runbook: Document[Runbook], severity: Severity
-) -> list[Diagnostic]:
-    straight, fallback = _sum(ways[0]), _sum(ways[1])
-    stages = (*ways[0], *ways[1])
-    for measure, first_s, then_s, verb in (
-        (usual_s, straight.usual_s, fallback.usual_s, "usually takes"),
-        (worst_s, straight.worst_s, fallback.worst_s, "may take"),
-    ):
-        total_s = first_s + then_s
-        if total_s <= rto_s:
-            continue
-        parts = f" ({format_duration(first_s)}, then {format_duration(then_s)} for the fallback)" if ways[1] else ""
-        when = " when every step runs into its timeout" if measure is worst_s else ""
-        said = f"{verb} {format_duration(total_s)}{parts} to restore the service{when}, and the {whose} is "
-        path = ("objectives", "rto") if runbook.value.objectives.rto is not None else ("steps",)
-        return [
-            runbook.places.problem(
-                path,
-                said + format_duration(rto_s),
-                key=True,
-                severity=severity,
-                hint=f"the dearest steps: {_costliest(stages, measure)}; {_CURES[measure is worst_s]}",
-            )
-        ]
-    return []
-
-
-_CURES = {
-    True: "lower their timeout, retry or verify within, or promise a longer RTO",
-    False: "make them quicker, or promise a longer RTO",
-}
-
-
-def _up_to_the_mark(counted: Sequence[Stage]) -> tuple[Stage, ...]:
-    """From the beginning, or from the step that itself begins the outage, to the one that restores the service."""
-    begun = [n for n, stage in enumerate(counted) if any(begins_the_outage(step) for step in stage.steps)]
-    first = begun[0] if begun else 0
-    marking = [n for n, stage in enumerate(counted) if any(s.mark is Mark.SERVICE_RESTORED for s in stage.steps)]
-    return tuple(counted[first : marking[-1] + 1] if marking else counted[first:])
-
-
-def _sum(stages: Iterable[Stage]) -> Span:
-    usual, worst = 0.0, 0.0
-    rounds: dict[Round, float] = {}
-    for stage in stages:
-        longest_s = max(worst_s(step) for step in stage.steps)
-        usual += max(usual_s(step) for step in stage.steps)
-        its = stage.steps[0].round
-        if its is None:
-            worst += longest_s
-        else:
-            rounds[its] = rounds.get(its, 0.0) + longest_s
-    for call in {one.of: one for one in rounds}.values():
-        spans = [seconds for one, seconds in rounds.items() if one.of == call.of]
-        # An attempt may begin just before the time for new ones is over, and then there is the last one.
-        worst += sum(spans) if call.within_s is None else min(sum(spans), call.within_s + 2 * max(spans))
-    return Span(usual_s=usual, worst_s=worst)
-
-
-def _costliest(stages: Iterable[Stage], measure: Callable[[Step], float]) -> str:
-    steps = sorted((s for stage in stages for s in stage.steps), key=measure, reverse=True)[:_COSTLIEST]
-    return ", ".join(f"{step.id} {format_duration(measure(step))} ({step.where})" for step in steps)

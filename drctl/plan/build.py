@@ -12,9 +12,10 @@ from pathlib import Path as FilePath
 from drctl.errors import UsageError
 from drctl.model.inventory import Inventory
 from drctl.model.messages import Notifier
-from drctl.model.plan import Mode, Objectives, Plan, Section, Source, Stage, Step, Variable
+from drctl.model.plan import Mode, Objectives, Plan, Source, Stage, Step, Variable
 from drctl.model.promises import DeadlineAction, DeadlineRule
 from drctl.model.runbook import Runbook
+from drctl.model.words import Section
 from drctl.plan.frames import FrameScopes
 from drctl.plan.hosts import HostWords
 from drctl.plan.inputs import resolve_inputs, some_value

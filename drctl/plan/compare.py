@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from drctl.model.plan import Plan, Section, Source, Step
+from drctl.model.plan import Plan, Source, Step
+from drctl.model.words import Section
 from drctl.plan.codec import canonical_json, to_json
 
 _LEFT_OUT = ("where", "digest")

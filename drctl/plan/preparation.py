@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drctl.model.plan import Mark, Stage, Step
+from drctl.model.plan import Stage, Step
+from drctl.model.words import Mark
 from drctl.plan.codec import step_digest
 
 PREPARED = "preparation/"  # before the names of facts that are proved in the preparation

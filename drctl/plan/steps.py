@@ -15,11 +15,9 @@ from drctl.model.plan import (
     Endpoint,
     Http,
     Manual,
-    Mark,
     Mode,
     Objectives,
     OnUnreachable,
-    Section,
     Shell,
     Step,
     Tcp,
@@ -29,6 +27,7 @@ from drctl.model.plan import (
 )
 from drctl.model.runbook import Runbook
 from drctl.model.units import parse_duration
+from drctl.model.words import Mark, Section
 from drctl.plan.codec import step_digest
 from drctl.plan.hosts import USUAL_ROLES, HostWords, MissingRole, UnknownHosts
 from drctl.plan.names import StepNames
@@ -40,9 +39,8 @@ from drctl.read.document import Document
 from drctl.read.link import Frame, Linked
 from drctl.read.suggest import did_you_mean, listed
 from drctl.read.template import fill
-from drctl.read.walk import Path, Placed, acts_remotely, manual_part
+from drctl.read.walk import DEFAULT_TIMEOUT_S, Path, Placed, acts_remotely, manual_part
 
-DEFAULT_TIMEOUT_S = 60.0
 WORDS_ONLY = 'exec "$@"'  # the script of every list of words: no shell reads a value as code
 
 

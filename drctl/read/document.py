@@ -5,18 +5,19 @@ A place is asked for by the path of keys and positions that leads to it, such as
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import yaml
 
-from drctl.model.plan import Source
 from drctl.read.diagnostics import Diagnostic, Severity
 from drctl.read.text import SourceText
 from drctl.read.yaml import Node
+
+if TYPE_CHECKING:
+    from drctl.model.plan import Source
 
 Path = Sequence[str | int]
 Value = TypeVar("Value")
@@ -114,9 +115,9 @@ class Places:
         return node, key_node
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Document(Generic[Value]):
-    """A runbook or an inventory as it was read."""
+    """A runbook or an inventory as it was read. Two readings are two documents, whatever is in them."""
 
     value: Value
     places: Places
@@ -130,6 +131,10 @@ class Document(Generic[Value]):
     @property
     def source(self) -> Source:
         """The text that a plan carries, and its sha256."""
+        import hashlib
+
+        from drctl.model.plan import Source
+
         text = self.places.source.text
         return Source(path=self.file, sha256=hashlib.sha256(text.encode()).hexdigest(), text=text)
 

@@ -9,11 +9,13 @@ their own, under the fallback's name. The undo of ``stop`` is ``stop.rollback``;
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import groupby
 
 from drctl.model.actions import CallText, FallbackText
-from drctl.model.plan import OnFailure, Round, Section
 from drctl.model.runbook import ParallelText, Runbook, StepText
+from drctl.model.words import OnFailure, Round, Section
 from drctl.read.document import Document
 from drctl.read.walk import Path, Placed, undo_step
 
@@ -81,7 +83,8 @@ def call_of(step: StepText) -> CallText | None:
     return step.runbook
 
 
-def link(document: Document[Runbook]) -> list[Linked]:
+@lru_cache(maxsize=64)  # it is linked to be linted, to be held to its promise, and for each service's plan
+def link(document: Document[Runbook]) -> tuple[Linked, ...]:
     """Every step of a run of this runbook, in the order of time; calls of runbooks that are not there are left out."""
     linker = _Linker()
     root = Frame(document=document, on_failure=_runbook_failure(document.value))
@@ -102,13 +105,15 @@ def link(document: Document[Runbook]) -> list[Linked]:
             linker.straight(frame, Section.FALLBACK, Section.FALLBACK)
             linker.always(frame)
     linker.always(root)
-    return linker.numbered()
+    linker.rollback()
+    return linker.steps()
 
 
 def fallbacks(steps: Sequence[Linked], root: Frame) -> list[tuple[Frame, Path, FallbackText]]:
     """Every place that names a fallback, the runbook's own first: of itself, of its steps, and of what it calls."""
     found: list[tuple[Frame, Path, FallbackText]] = []
-    frames = dict.fromkeys([root, *(frame for step in steps for frame in _lineage(step.frame))])
+    each = dict.fromkeys(step.frame for step in steps)
+    frames = dict.fromkeys([root, *(frame for last in each for frame in _lineage(last))])
     for frame in frames:
         if frame.fallback is not None:
             found.append((frame, ("on_failure",), frame.fallback))
@@ -136,10 +141,11 @@ def _failure(written: str | FallbackText | None) -> OnFailure | None:
 
 
 class _Linker:
-    """Gathers stages by section; their numbers come at the end."""
+    """Gathers the steps by section; every stage gets the next number."""
 
     def __init__(self) -> None:
-        self.stages: dict[Section, list[list[Linked]]] = {section: [] for section in Section}
+        self.sections: dict[Section, list[Linked]] = {section: [] for section in Section}
+        self.stages = 0
 
     def straight(self, frame: Frame, gates: Section, steps: Section) -> None:
         """The preconditions and the steps of a runbook, with those of the runbooks that it calls."""
@@ -158,19 +164,19 @@ class _Linker:
         for position, entry in enumerate(frame.document.value.always):
             self._stage(frame, entry, ("always", position), Section.ALWAYS, gate=False)
 
-    def steps(self) -> list[Linked]:
+    def steps(self) -> tuple[Linked, ...]:
         """What has been gathered so far."""
-        return [step for section in Section for stage in self.stages[section] for step in stage]
+        return tuple(step for steps in self.sections.values() for step in steps)
 
-    def numbered(self) -> list[Linked]:
-        """All of it, with the undos."""
-        done = [*self.stages[Section.STEPS], *self.stages[Section.FALLBACK]]
-        for stage in reversed(done):
-            undos = [undo for step in stage for undo in _undo(step)]
+    def rollback(self) -> None:
+        """The undos of what has been gathered, those of the last stage first."""
+        done = [*self.sections[Section.STEPS], *self.sections[Section.FALLBACK]]
+        stages = [list(group) for _, group in groupby(done, key=lambda step: step.stage)]
+        for stage in reversed(stages):
+            undos = [undo for step in stage for undo in _undo(step, self.stages)]
             if undos:
-                self.stages[Section.ROLLBACK].append(undos)
-        stages = [stage for section in Section for stage in self.stages[section]]
-        return [replace(step, stage=number) for number, stage in enumerate(stages) for step in stage]
+                self.sections[Section.ROLLBACK] += undos
+                self.stages += 1
 
     def _call(self, frame: Frame, step: StepText, call: CallText, path: Path, section: Section) -> None:
         document = frame.document.called.get(call.name)
@@ -207,7 +213,7 @@ class _Linker:
         stage = [
             Linked(
                 section=section,
-                stage=0,
+                stage=self.stages,
                 path=where,
                 step=step,
                 gate=gate,
@@ -219,18 +225,19 @@ class _Linker:
             if call_of(step) is None
         ]
         if stage:
-            self.stages[section].append(stage)
+            self.sections[section] += stage
+            self.stages += 1
 
 
-def _undo(done: Linked) -> Iterator[Linked]:
+def _undo(done: Linked, stage: int) -> Iterator[Linked]:
     undo = undo_step(done.step)
     if undo is not None and not done.gate:
-        yield replace(
-            done,
+        yield Linked(
             section=Section.ROLLBACK,
+            stage=stage,
             path=(*done.path, "rollback"),
             step=undo,
+            frame=done.frame,
             id=f"{done.id}.rollback",
-            on_failure=OnFailure.DEFAULT,
             undoes=done.id,
         )

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from drctl.model.actions import ACTIONS, TransferText, VerifyText
-from drctl.model.plan import Section
 from drctl.model.runbook import Runbook, UndoText
+from drctl.model.words import Section
 from drctl.read.diagnostics import Diagnostic, Severity
 from drctl.read.document import Document, Places
 from drctl.read.link import link
 from drctl.read.lint_calls import call_problems
 from drctl.read.lint_conditions import condition_problems
-from drctl.read.lint_flow import flow_problems
+from drctl.read.lint_flow import flow_problems, known_by_stage
 from drctl.read.lint_inputs import input_problems
-from drctl.read.walk import REMOTE, Placed, acts_remotely, placed_steps, undo_step
+from drctl.read.walk import DEFAULT_TIMEOUT_S, REMOTE, Placed, acts_remotely, placed_steps, undo_step
 
 PROBES = ("run", "local", "http", "tcp")
 UNDOES = ("run", "argv", "local", "command")
@@ -52,8 +52,9 @@ def lint(document: Document[Runbook], complete: bool = True) -> list[Diagnostic]
     run = link(document)
     found += call_problems(document, run, complete)
     if complete:
-        found += flow_problems(document, run)
-        found += condition_problems(document, run)
+        known = known_by_stage(run)
+        found += flow_problems(document, run, known)
+        found += condition_problems(document, run, known)
     return found
 
 
@@ -164,7 +165,7 @@ def _promises(placed: Placed, places: Places) -> Iterator[Diagnostic]:
         yield places.problem(
             (*path, "capture"), "would write the output of a sensitive step into the journal", key=True
         )
-    timeout = step.timeout if step.timeout is not None else 60.0
+    timeout = step.timeout if step.timeout is not None else DEFAULT_TIMEOUT_S
     waits = placed.action in ("approval", "manual", "wait", "runbook")
     if step.expected is not None and step.expected > timeout and not waits:
         default = "" if step.timeout is not None else ", which is 60s when none is given"

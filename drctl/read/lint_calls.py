@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from drctl.model.actions import CallText, FallbackText
-from drctl.model.plan import OnFailure, Section
 from drctl.model.runbook import Runbook, StepText
+from drctl.model.words import OnFailure, Section
 from drctl.read.diagnostics import Diagnostic, quoted
 from drctl.read.document import Document
 from drctl.read.link import Frame, Linked, call_of, fallbacks

@@ -10,7 +10,7 @@ from drctl.model.units import parse_duration, parse_instant
 from drctl.read.diagnostics import Diagnostic, quoted
 from drctl.read.document import Document
 from drctl.read.link import Linked
-from drctl.read.lint_flow import known_by_stage
+from drctl.read.lint_flow import Known
 from drctl.read.lint_inputs import input_text
 from drctl.read.suggest import did_you_mean, listed
 from drctl.read.walk import placed_steps
@@ -33,9 +33,10 @@ def captured_text(kind: str, text: str) -> str:
     return json.dumps(json.loads(text), sort_keys=True) if kind == "json" else text
 
 
-def condition_problems(document: Document[Runbook], steps: Sequence[Linked]) -> Iterator[Diagnostic]:
+def condition_problems(
+    document: Document[Runbook], steps: Sequence[Linked], known: Mapping[int, Known]
+) -> Iterator[Diagnostic]:
     """What is wrong with the conditions that this runbook itself writes."""
-    known = known_by_stage(steps)
     inputs = document.value.inputs
     told: set[tuple[str | int, ...]] = set()
     for step in steps:

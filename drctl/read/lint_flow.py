@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from drctl.model.plan import STRICTEST_FIRST, OnFailure, Section
 from drctl.model.runbook import Runbook
+from drctl.model.words import STRICTEST_FIRST, OnFailure, Section
 from drctl.read.diagnostics import Diagnostic, Severity, quoted
 from drctl.read.document import Document, Places
 from drctl.read.link import Linked
@@ -30,8 +30,8 @@ class Known:
         """What is known when these steps are over as well."""
         captured = {name: kind for step in steps for name, kind in step.step.capture.items()}
         proved = {step.step.proves for step in steps if step.step.proves}
-        if not captured and not proved:
-            return self
+        if captured.items() <= self.captured.items() and proved <= self.proved:
+            return self  # nothing new, as of a call's second attempt
         return Known(captured={**self.captured, **captured}, proved=self.proved | proved)
 
 
@@ -59,9 +59,11 @@ def known_by_stage(steps: Sequence[Linked]) -> dict[int, Known]:
     return known
 
 
-def flow_problems(document: Document[Runbook], steps: Sequence[Linked]) -> Iterator[Diagnostic]:
+def flow_problems(
+    document: Document[Runbook], steps: Sequence[Linked], known: Mapping[int, Known]
+) -> Iterator[Diagnostic]:
     """What this runbook uses before it is there, or as what it is not; ``steps`` are all of a run of it."""
-    places, known = document.places, known_by_stage(steps)
+    places = document.places
     capturing: dict[str, str] = {}
     proving: dict[str, list[str]] = {}
     for placed in steps:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from drctl.model.actions import ACTIONS, ArgvUse, CommandUse, ManualText, ShellText, TransferText
-from drctl.model.plan import Section
 from drctl.model.runbook import ParallelText, Runbook, StepText, UndoText
+from drctl.model.words import Section
 from drctl.read.document import Document
 
 Path = tuple[str | int, ...]
 
+
+DEFAULT_TIMEOUT_S = 60.0  # of a step that does not say
 
 # What runs on the step's hosts, and not on the operator's machine.
 REMOTE = ("run", "argv", "put", "get")
@@ -20,7 +22,7 @@ REMOTE = ("run", "argv", "put", "get")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """A step, where it is written and when it comes; steps of one ``stage`` run side by side.
+    """A step and where it is written; steps of one ``stage`` stand one after the other, and run side by side.
 
     ``gate`` is True for what was a precondition where it is written: it only reads, wherever it stands now.
     """

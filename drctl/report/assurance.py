@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from drctl.engine.state import RunState
 from drctl.model.events import Outcome
-from drctl.model.plan import Mark, Mode, OnFailure, Plan, Section, Step
+from drctl.model.plan import Mode, Plan, Step
 from drctl.model.units import parse_instant
+from drctl.model.words import Mark, OnFailure, Section
 from drctl.plan.drill import changes
 from drctl.report.assured import (
     Assurance,

@@ -14,7 +14,8 @@ from drctl.engine.fold import fold_all
 from drctl.engine.objectives import Verdict
 from drctl.engine.state import RunState, targets_of
 from drctl.model.events import Ended, Event, Outcome
-from drctl.model.plan import Mark, Mode, Section
+from drctl.model.plan import Mode
+from drctl.model.words import Mark, Section
 from drctl.plan.codec import work_digest
 from drctl.report import verdict
 from drctl.report.told import of_the_run

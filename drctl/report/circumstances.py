@@ -11,7 +11,7 @@ from drctl.engine.state import RunState
 from drctl.model import events as ev
 from drctl.model.circumstances import ClockReading, EarlierRun, Programmed, Repository
 from drctl.model.events import Event
-from drctl.model.plan import Mark
+from drctl.model.words import Mark
 from drctl.report import verdict
 
 if TYPE_CHECKING:  # facts is made of what is here

@@ -16,7 +16,8 @@ from drctl.engine.objectives import Verdict
 from drctl.errors import ExitCode
 from drctl.model.circumstances import ClockReading, EarlierRun, Repository
 from drctl.model.events import Act, Ended, Outcome, Question, Reason
-from drctl.model.plan import Mark, Mode, Section
+from drctl.model.plan import Mode
+from drctl.model.words import Mark, Section
 from drctl.report.assured import Control, CopyTried, Coverage, DrillSafety, Reconstitution, ResidencyRow
 from drctl.report.circumstances import ExerciseRow, Session
 from drctl.report.timing import Elapsed, Stretch

@@ -13,8 +13,9 @@ from drctl.engine.state import RunState, Target, targets_of, tolerated
 from drctl.model import events as ev
 from drctl.model.events import Ended, Event, Outcome, Question, Reason
 from drctl.model.messages import Fate
-from drctl.model.plan import Mark, Mode, Section
+from drctl.model.plan import Mode
 from drctl.model.units import format_duration, local_time
+from drctl.model.words import Mark, Section
 from drctl.report import verdict
 from drctl.report.facts import DeadlineRow, Decision, Deviation, ForecastRow, Objective, Proof, StepRow, Unprotected
 from drctl.report.told import MessageRow

@@ -15,11 +15,8 @@ from drctl.model.plan import (
     Endpoint,
     Http,
     Manual,
-    Mark,
-    OnFailure,
     OnUnreachable,
     Plan,
-    Section,
     Shell,
     Step,
     Tcp,
@@ -29,6 +26,7 @@ from drctl.model.plan import (
     Wait,
 )
 from drctl.model.units import format_duration
+from drctl.model.words import Mark, OnFailure, Section
 from drctl.plan.attempts import first_attempts, further_attempts
 from drctl.plan.bounds import PEOPLE, bounds
 from drctl.plan.codec import plan_digest

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from drctl.model.plan import Mark, Mode
+from drctl.model.plan import Mode
+from drctl.model.words import Mark
 from drctl.report.facts import Brief
 
 

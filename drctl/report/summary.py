@@ -10,8 +10,9 @@ from drctl.engine.fold import fold_all
 from drctl.engine.objectives import Reading
 from drctl.engine.state import RunState
 from drctl.model.events import Ended, Event
-from drctl.model.plan import Mark, Mode, Source
+from drctl.model.plan import Mode, Source
 from drctl.model.units import format_duration, local_time
+from drctl.model.words import Mark
 from drctl.report import findings, verdict
 from drctl.report.assurance import CONTROLS, assurance
 from drctl.report.circumstances import circumstances

@@ -14,8 +14,9 @@ from drctl.engine.values import fill
 from drctl.errors import ExitCode
 from drctl.model.events import Ended, Outcome, PersonAsked, Question, Reason
 from drctl.model.exposure import exposure_line
-from drctl.model.plan import Approval, Mark, Mode, Step, Wait
+from drctl.model.plan import Approval, Mode, Step, Wait
 from drctl.model.units import format_duration, format_instant
+from drctl.model.words import Mark
 
 YEARLY_BUDGET_S = 8.76 * 3600  # a year's 99.9 %, as TaskFlow's SLA states it
 NIGHTLY_NOTE = (

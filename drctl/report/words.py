@@ -6,8 +6,8 @@ from datetime import datetime
 
 from drctl.engine.objectives import Reading, Verdict
 from drctl.model.events import Act, Outcome
-from drctl.model.plan import Mark
 from drctl.model.units import format_duration, format_instant, local_time
+from drctl.model.words import Mark
 from drctl.report.facts import (
     Command,
     Decision,

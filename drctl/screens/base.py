@@ -9,7 +9,8 @@ from typing import Protocol, Self, TextIO
 
 from drctl.engine.ports import Listener
 from drctl.engine.state import RunState, Target, TargetState
-from drctl.model.plan import Section, Step
+from drctl.model.plan import Step
+from drctl.model.words import Section
 
 LEAVE_ALTERNATE_SCREEN = b"\x1b[?1049l\x1b[?25h"
 

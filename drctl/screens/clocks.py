@@ -11,8 +11,8 @@ from drctl.engine import deadline, objectives
 from drctl.engine.objectives import Reading, Verdict
 from drctl.engine.state import RunState
 from drctl.model.exposure import exposure_short
-from drctl.model.plan import Mark
 from drctl.model.units import format_duration
+from drctl.model.words import Mark
 from drctl.report import verdict
 from drctl.report.harmless import one_line
 from drctl.report.words import amount

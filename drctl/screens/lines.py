@@ -19,8 +19,8 @@ from drctl.model import events as ev
 from drctl.model.circumstances import CLOCK_LIMIT_S
 from drctl.model.events import Act, Event, Outcome
 from drctl.model.messages import Fate
-from drctl.model.plan import Mark
 from drctl.model.units import format_duration, format_instant, local_time
+from drctl.model.words import Mark
 from drctl.report import verdict, words
 from drctl.report.harmless import one_line, tail_lines
 from drctl.screens.base import numbers, place, write

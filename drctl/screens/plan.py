@@ -16,10 +16,8 @@ from drctl.model.plan import (
     Http,
     Manual,
     Mode,
-    OnFailure,
     OnUnreachable,
     Plan,
-    Section,
     Shell,
     Step,
     Tcp,
@@ -30,9 +28,11 @@ from drctl.model.plan import (
 )
 from drctl.model.promises import DeadlineRule
 from drctl.model.units import format_duration
+from drctl.model.words import OnFailure, Section
 from drctl.plan.attempts import first_attempts, further_attempts
-from drctl.plan.bounds import PEOPLE, Bounds, Span, bounds, worst_s
+from drctl.plan.bounds import PEOPLE, Bounds, bounds, worst_s
 from drctl.plan.codec import plan_digest, to_json
+from drctl.plan.timing import Span
 from drctl.read.template import fill
 from drctl.report.harmless import one_line, visible
 from drctl.screens.base import write

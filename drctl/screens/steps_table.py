@@ -14,8 +14,9 @@ from drctl.engine.decide_target import name_of
 from drctl.engine.objectives import entered, steps_done
 from drctl.engine.state import RunState, Target, TargetState, targets_of, tolerated
 from drctl.model.events import Act, Outcome
-from drctl.model.plan import Approval, Manual, Round, Section, Step
+from drctl.model.plan import Approval, Manual, Step
 from drctl.model.units import format_duration
+from drctl.model.words import Round, Section
 from drctl.report.harmless import one_line
 from drctl.screens.base import over_expected, spent_s
 

@@ -18,6 +18,8 @@ from tests.house.test_docs import ROOT
 
 # What only a run, a report or the lab needs.
 _HEAVY = {"fabric", "paramiko", "httpx", "sqlite3", "cryptography", "jinja2", "icalendar", "tenacity", "drctl.lab"}
+# What plans are made of and remembered answers: documents that are read anew need neither.
+_NOT_READING = {"drctl.cli.sound", "drctl.model.plan", "drctl.plan.bounds", "drctl.plan.build", "drctl.plan.codec"}
 _HELP = {
     "drctl",
     "drctl.errors",
@@ -71,6 +73,13 @@ def test_validate_imports_what_reads_documents_only_and_nothing_of_it_twice(
         "drctl.read.suggest",
     }
     assert not again & {*_HEAVY, "rich", "yaml", "pydantic"}
+
+
+@pytest.mark.parametrize("words", [("--json", "failover"), ("--json",)], ids=" ".join)
+def test_documents_are_read_anew_without_what_plans_are_made_of(words: tuple[str, ...], tmp_path: Path) -> None:
+    found = imported("validate", *words, cache=tmp_path)
+    assert "drctl.plan.promised" in found
+    assert not found & {*_HEAVY, *_NOT_READING, "rich"}
 
 
 def test_an_option_is_read_without_pydantic_and_what_is_no_text_by_typer(tmp_path: Path) -> None:

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from drctl.model.plan import Plan, Section
-from drctl.plan.bounds import Span, bound_problems, bounds, promise_problems, usual_s, worst_s
+from drctl.plan.bounds import bound_problems, bounds, usual_s, worst_s
 from drctl.plan.build import RunbookDocument, build_plan
+from drctl.plan.promised import promise_problems, timed
+from drctl.plan.timing import Span
 from drctl.read.documents import read_inventory, read_runbook
+from drctl.read.link import link
 
 CASES = Path(__file__).parents[1] / "cases" / "plans"
 
@@ -39,10 +42,12 @@ def made(tmp_path: Path, body: str, service: str = "demo") -> tuple[Plan, Runboo
         ("hosts: [primary, standby], run: echo, timeout: 10s", 0, 10),  # side by side
     ],
 )  # fmt: skip
-def test_a_step(step: str, usual: float, worst: float, tmp_path: Path) -> None:
-    plan, _ = made(tmp_path, f"steps:\n  - {{id: a, {step}}}")
+def test_a_step_in_a_plan_and_as_it_is_written(step: str, usual: float, worst: float, tmp_path: Path) -> None:
+    plan, runbook = made(tmp_path, f"steps:\n  - {{id: a, {step}}}")
     assert usual_s(plan.step("a")) == usual
     assert worst_s(plan.step("a")) == worst
+    (written,) = map(timed, link(runbook))
+    assert (written.usual_s, written.worst_s) == (usual, worst)
 
 
 def test_attempts_of_a_call_cost_the_time_for_new_ones_and_twice_the_longest(tmp_path: Path) -> None:

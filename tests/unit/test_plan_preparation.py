@@ -7,10 +7,11 @@ from pathlib import Path
 from drctl.model.events import RunStarted
 from drctl.model.plan import Mark, Plan, Section, Stage
 from drctl.model.promises import DeadlineAction, DeadlineRule
-from drctl.plan.bounds import Span, bounds
+from drctl.plan.bounds import bounds
 from drctl.plan.build import build_plan
 from drctl.plan.codec import step_digest
 from drctl.plan.preparation import without_a_clock_in_the_preparation
+from drctl.plan.timing import Span
 from drctl.read.documents import read_inventory, read_runbook
 from drctl.screens.clocks import clock_lines
 from tests.support.world import CONTINUE, Bench, exits, plan_of_stages, step
