@@ -1,39 +1,16 @@
 """What a step can do, as people write it: scripts, words, requests, files, questions and other runbooks."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
-
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    WithJsonSchema,
-)
 
 from drctl.model.scalars import Line, Port, ScalarText, Slug, SomeTime, VariableName, scalar_text
 from drctl.model.units import parse_duration
+from drctl.model.written import Before, Choice, Limits, Schema, Written, field
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-
-# Tags of unions: the reader leaves them out of the place that it names.
-TEXT, COMMAND, WORDS, MAPPING = "<text>", "<command>", "<words>", "<mapping>"
 
 ACTIONS = (
     "run", "argv", "local", "http", "tcp", "put", "get", "manual", "approval", "runbook", "wait",
 )  # fmt: skip
-
-
-class Written(BaseModel):
-    """What all documents share: nothing unknown, nothing guessed, nothing changed afterwards."""
-
-    # The texts below the fields are what an editor shows beside them (docs/schema): read/schema.py looks them up.
-    # defer_build: only the document that is read builds its validator, and once, with all that it contains.
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class CommandUse(Written):
@@ -41,11 +18,11 @@ class CommandUse(Written):
 
     command: VariableName
     """A name below commands of the service in the inventory."""
-    arguments: list[ScalarText] = []
+    arguments: list[ScalarText] = field(default_factory=list)
     """Words that are added at its end; ${name} is filled in."""
 
 
-Words = Annotated[list[ScalarText], Field(min_length=1)]
+Words = Annotated[list[ScalarText], Limits(shortest=1)]
 
 
 class ArgvUse(Written):
@@ -55,29 +32,32 @@ class ArgvUse(Written):
     """The program and its arguments, each a word; ${name} is filled in."""
 
 
-def _how_written(value: Any) -> str:
-    if isinstance(value, ArgvUse) or (isinstance(value, dict) and "argv" in value):
-        return WORDS
-    return COMMAND if isinstance(value, dict | CommandUse) else TEXT
+def _how_written(value: Any) -> int:
+    if not isinstance(value, dict):
+        return 0
+    return 2 if "argv" in value else 1
 
 
-def _text_or_mapping(value: Any) -> str:
-    return MAPPING if isinstance(value, dict | BaseModel) else TEXT
+def mapping_second(value: Any) -> int:
+    """Which it is of two, when the second is a mapping."""
+    return int(isinstance(value, dict))
 
 
-Script = Annotated[str, Field(min_length=1)]
-ShellText = Annotated[
-    Annotated[Script, Tag(TEXT)] | Annotated[CommandUse, Tag(COMMAND)] | Annotated[ArgvUse, Tag(WORDS)],
-    Discriminator(_how_written),
-]
+def list_second(value: Any) -> int:
+    """Which it is of two, when the second is a list."""
+    return int(isinstance(value, list))
+
+
+Script = Annotated[str, Limits(shortest=1)]
+ShellText = Annotated[Script | CommandUse | ArgvUse, Choice(_how_written)]
 
 
 class HttpExpect(Written):
     """What the answer must be: its status, and members of the JSON object in its body."""
 
-    status: Annotated[int, Field(ge=100, le=599)] = 200
+    status: Annotated[int, Limits(least=100, most=599)] = 200
     """The status of the answer."""
-    json_: dict[str, ScalarText] = Field(default={}, alias="json")
+    json_: dict[str, ScalarText] = field(default_factory=dict)
     """Members of the JSON object in the answer, and their values."""
 
 
@@ -112,10 +92,15 @@ def _limit(value: Any) -> Any:
     return value
 
 
+def _number_or_text(value: Any) -> int:
+    return 2 if isinstance(value, str) else int(isinstance(value, float))
+
+
 Limit = Annotated[
     int | float | str,
-    BeforeValidator(_limit),
-    WithJsonSchema({"type": ["string", "number"], "examples": ["5m", "rpo"]}),
+    Before(_limit),
+    Choice(_number_or_text),
+    Schema({"type": ["string", "number"], "examples": ["5m", "rpo"]}),
 ]
 
 
@@ -131,11 +116,11 @@ class OnlyIfAbove(Written):
 class ApprovalText(Written):
     """A person says yes."""
 
-    prompt: Annotated[str, Field(min_length=1)]
+    prompt: Annotated[str, Limits(shortest=1)]
     """What the person is asked; ${name} is filled in."""
     only_if_above: OnlyIfAbove | None = None
     """Ask only then."""
-    minimum: Annotated[int, Field(ge=1, le=20)] | None = None
+    minimum: Annotated[int, Limits(least=1, most=20)] | None = None
     """How many different people must approve, when it is not what the inventory says."""
     within: SomeTime | None = None
     """How old an approval may be, and how long one is waited for, when it is not what the inventory says."""
@@ -144,11 +129,11 @@ class ApprovalText(Written):
 class ManualText(Written):
     """A person does something that drctl cannot do, and says that it is done."""
 
-    prompt: Annotated[str, Field(min_length=1)]
+    prompt: Annotated[str, Limits(shortest=1)]
     """What is to be done; ${name} is filled in."""
 
 
-Manual = Annotated[Annotated[Script, Tag(TEXT)] | Annotated[ManualText, Tag(MAPPING)], Discriminator(_text_or_mapping)]
+Manual = Annotated[Script | ManualText, Choice(mapping_second)]
 
 SHA256 = r"^[0-9a-fA-F]{64}$"
 
@@ -160,7 +145,7 @@ class TransferText(Written):
     """The file as it is: on this machine for put, on the host for get; ${name} is filled in."""
     destination: Line
     """The file as it will be, with its name; ${name} is filled in."""
-    sha256: Annotated[str, BeforeValidator(scalar_text), StringConstraints(pattern=SHA256)] | None = None
+    sha256: Annotated[str, Before(scalar_text), Limits(pattern=SHA256)] | None = None
     """What the file must have; else both ends are compared."""
 
 
@@ -169,11 +154,11 @@ class CallText(Written):
 
     name: Slug
     """The runbook: the file of that name beside this one, or in runbooks/."""
-    inputs: dict[VariableName, ScalarText] = {}
+    inputs: dict[VariableName, ScalarText] = field(default_factory=dict)
     """Values for its inputs; ${name} is filled in."""
 
 
-Call = Annotated[Annotated[Slug, Tag(TEXT)] | Annotated[CallText, Tag(MAPPING)], Discriminator(_text_or_mapping)]
+Call = Annotated[Slug | CallText, Choice(mapping_second)]
 
 
 class FallbackText(Written):
@@ -181,7 +166,7 @@ class FallbackText(Written):
 
     runbook: Slug
     """The runbook: the file of that name beside this one, or in runbooks/."""
-    inputs: dict[VariableName, ScalarText] = {}
+    inputs: dict[VariableName, ScalarText] = field(default_factory=dict)
     """Values for its inputs; ${name} is filled in."""
 
 

@@ -4,15 +4,11 @@ Rules between its parts (a host's site must be there, data stays in its country)
 ``drctl/read/lint_inventory.py``.
 """
 
-from __future__ import annotations
-
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, StringConstraints, Tag
-
-from drctl.model.actions import Written
-from drctl.model.runbook import MANY, ONE, ObjectivesText
+from drctl.model.actions import list_second, mapping_second
+from drctl.model.runbook import ObjectivesText
 from drctl.model.scalars import (
     Flag,
     HeadPlace,
@@ -26,6 +22,7 @@ from drctl.model.scalars import (
     SomeTime,
     VariableName,
 )
+from drctl.model.written import After, Choice, Limits, Written, field
 
 MomentName = Literal[
     "started", "approval_asked", "approval_given", "glass_broken", "fact_overridden", "person_needed", "step_failed",
@@ -36,8 +33,6 @@ SiteKind = Literal["datacentre", "cloud", "backup", "physical", "premises", "off
 # Never a leading dash: both are handed to ssh.
 ADDRESS = r"^[A-Za-z0-9_:][A-Za-z0-9._:%-]*$"
 USER = r"^([A-Za-z0-9_][A-Za-z0-9._@-]*)?$"
-
-PLAIN, SECRET = "<plain>", "<secret>"  # tags of the union below, not passwords
 
 # Roles whose hosts see that a service lives, but hold none of its data.
 WITHOUT_DATA = frozenset({"monitor", "witness"})
@@ -52,7 +47,7 @@ def _country(value: str) -> str:
     return value
 
 
-Country = Annotated[str, AfterValidator(_country)]
+Country = Annotated[str, After(_country)]
 
 
 class SecretValue(Written):
@@ -62,23 +57,10 @@ class SecretValue(Written):
     """env:NAME, file:/path or command:program argument."""
 
 
-def _plain_or_secret(value: Any) -> str:
-    return SECRET if isinstance(value, dict | SecretValue) else PLAIN
-
-
-def _one_or_many(value: Any) -> str:
-    return MANY if isinstance(value, list) else ONE
-
-
-Value = Annotated[
-    Annotated[ScalarText, Tag(PLAIN)] | Annotated[SecretValue, Tag(SECRET)], Discriminator(_plain_or_secret)
-]
-RoleHosts = Annotated[
-    Annotated[Line, Tag(ONE)] | Annotated[Annotated[list[Line], Field(min_length=1)], Tag(MANY)],
-    Discriminator(_one_or_many),
-]
-Address = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=ADDRESS)]
-User = Annotated[str, StringConstraints(pattern=USER)]
+Value = Annotated[ScalarText | SecretValue, Choice(mapping_second)]
+RoleHosts = Annotated[Line | Annotated[list[Line], Limits(shortest=1)], Choice(list_second)]
+Address = Annotated[str, Limits(shortest=1, longest=253, pattern=ADDRESS)]
+User = Annotated[str, Limits(pattern=USER)]
 
 
 class Ssh(Written):
@@ -91,7 +73,7 @@ class Ssh(Written):
 class Evidence(Written):
     """What makes a run's evidence hard to write anew afterwards."""
 
-    heads: list[HeadPlace] = Field(default_factory=list)
+    heads: list[HeadPlace] = field(default_factory=list)
     """Where the head of the chain is published: file:PATH, a line is added; command:PROGRAM ARGUMENTS, given a line."""
     key: Line | None = None
     """An SSH key that each published head is signed with; a relative path is beside the inventory."""
@@ -104,13 +86,13 @@ class NotifierText(Written):
     """What it is called."""
     url: SecretValue | None = None
     """An Apprise URL, always as a secret: {secret: "file:/path"}."""
-    command: Annotated[list[ScalarText], Field(min_length=1)] | None = None
+    command: Annotated[list[ScalarText], Limits(shortest=1)] | None = None
     """A program with its arguments, as a list. It gets a line of JSON on its standard input."""
     file: Line | None = None
     """A file that gets a line of JSON added; a relative path is beside the inventory."""
     site: Slug | None = None
     """Where what receives the message stands, when it is one of the sites below."""
-    on: Annotated[list[MomentName], Field(min_length=1)] | None = None
+    on: Annotated[list[MomentName], Limits(shortest=1)] | None = None
     """What it is told of; everything unless said. A broken glass and an override are told to all."""
     timeout: SomeTime = 10.0
     """How long one attempt may take."""
@@ -140,9 +122,9 @@ class Host(Written):
     """Of its sshd; what OpenSSH says unless said."""
     user: User = ""
     """Who logs in; what OpenSSH says unless said."""
-    groups: list[Slug] = Field(default_factory=list)
+    groups: list[Slug] = field(default_factory=list)
     """Names for several hosts at once."""
-    vars: dict[VariableName, Value] = Field(default_factory=dict)
+    vars: dict[VariableName, Value] = field(default_factory=dict)
     """Values for scripts on this host; they win over the service's."""
 
 
@@ -161,7 +143,7 @@ def _segment_size(value: int) -> int:
 class BackupSchedule(Written):
     """What was promised of backups: ``drctl backups`` says where it is not kept."""
 
-    at: Annotated[Line, AfterValidator(_clock_time)]
+    at: Annotated[Line, After(_clock_time)]
     """When a full backup begins every day, in the inventory's time zone: 02:00."""
     within: SomeTime = 2 * 3600.0
     """How long after that it must have ended."""
@@ -169,7 +151,7 @@ class BackupSchedule(Written):
     """How far back the backups reach."""
     replicated_within: SomeTime = 6 * 3600.0
     """How long after its end a backup must be at every location that is a copy."""
-    regions: Annotated[int, Field(ge=1)] = 1
+    regions: Annotated[int, Limits(least=1)] = 1
     """In how many regions (cities) there must be a copy; physical locations are not counted."""
     physical: Flag = False
     """Whether there must be a copy at a physical location too."""
@@ -190,7 +172,7 @@ class Backup(Written):
     """It cannot be reached over the network."""
     replica_of: Slug | None = None
     """The location that this one is a copy of; none for what the backup itself writes."""
-    wal_segment_mb: Annotated[int, AfterValidator(_segment_size)] = 16
+    wal_segment_mb: Annotated[int, After(_segment_size)] = 16
     """Megabytes of a WAL file, when the database was made with another size than PostgreSQL's usual one."""
 
 
@@ -203,13 +185,13 @@ class Service(Written):
     """What the client pays for."""
     sla: Flag = True
     """Whether the promises of availability, RTO and RPO hold for it."""
-    roles: Annotated[dict[RoleName, RoleHosts], Field(min_length=1)]
+    roles: Annotated[dict[RoleName, RoleHosts], Limits(shortest=1)]
     """Who does what: primary, standby, backup, app, monitor, witness, or a name of your own."""
-    vars: dict[VariableName, Value] = Field(default_factory=dict)
+    vars: dict[VariableName, Value] = field(default_factory=dict)
     """Values for scripts and texts."""
-    commands: dict[VariableName, Annotated[list[ScalarText], Field(min_length=1)]] = Field(default_factory=dict)
+    commands: dict[VariableName, Annotated[list[ScalarText], Limits(shortest=1)]] = field(default_factory=dict)
     """Programs with their arguments, as lists, that runbooks call by name."""
-    backups: list[Backup] = Field(default_factory=list)
+    backups: list[Backup] = field(default_factory=list)
     """Where copies of its backups are."""
     backup_schedule: BackupSchedule | None = None
     """What was promised of its backups, when it is not what all are."""
@@ -229,7 +211,7 @@ class Approvals(Written):
 
     allowed_signers: Line
     """A file as ssh-keygen(1) describes it under ALLOWED SIGNERS; a relative path is beside the inventory."""
-    minimum: Annotated[int, Field(ge=1, le=20)] = 1
+    minimum: Annotated[int, Limits(least=1, most=20)] = 1
     """How many different people must approve a step."""
     within: SomeTime = 3600.0
     """How old an approval may be, and how long one is waited for."""
@@ -242,7 +224,7 @@ class Drills(Written):
     """How long after an exercise the next one is due: 92d, a quarter."""
     restored_within: SomeTime = 365 * 86_400.0
     """Within how long each service's database has been restored once; they take turns."""
-    runbooks: Annotated[list[Slug], Field(min_length=1)] = Field(default_factory=lambda: ["failover", "restore"])
+    runbooks: Annotated[list[Slug], Limits(shortest=1)] = field(default_factory=lambda: ["failover", "restore"])
     """Which runbooks are exercised; restore goes by turns."""
 
 
@@ -267,11 +249,11 @@ class Inventory(Written):
     """Who may approve; without it whoever sits at the terminal says yes."""
     evidence: Evidence = Evidence()
     """Where the head of a run's chain is published."""
-    notify: list[NotifierText] = Field(default_factory=list)
+    notify: list[NotifierText] = field(default_factory=list)
     """Who is told of a run."""
-    sites: Annotated[dict[Slug, Site], Field(min_length=1)]
+    sites: Annotated[dict[Slug, Site], Limits(shortest=1)]
     """The places."""
-    hosts: Annotated[dict[HostName, Host], Field(min_length=1)]
+    hosts: Annotated[dict[HostName, Host], Limits(shortest=1)]
     """The machines."""
-    services: dict[Slug, Service] = Field(default_factory=dict)
+    services: dict[Slug, Service] = field(default_factory=dict)
     """The clients' instances."""

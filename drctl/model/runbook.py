@@ -4,11 +4,7 @@ Rules that concern one field stand here; rules between fields and between steps 
 that all of a document's problems are found at once and each has its line.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from drctl.model.actions import (
     ApprovalText,
@@ -22,7 +18,8 @@ from drctl.model.actions import (
     TransferText,
     VerifyText,
     Words,
-    Written,
+    list_second,
+    mapping_second,
 )
 from drctl.model.scalars import (
     Duration,
@@ -34,13 +31,11 @@ from drctl.model.scalars import (
     SomeTime,
     VariableName,
 )
+from drctl.model.written import Before, Choice, Limits, Schema, Written, field
 
 CaptureName = Literal["text", "int", "time", "duration", "bytes", "json"]
 MarkName = Literal["outage_started", "detected", "declared", "service_restored", "protected"]
 ModeName = Literal["check", "drill", "real"]
-
-# Tags of unions: the reader leaves them out of the place that it names.
-ONE, MANY, STEP, GROUP, WORD, OTHER, UNDO = "<one>", "<many>", "<step>", "<parallel>", "<word>", "<other>", "<undo>"
 
 
 class ObjectivesText(Written):
@@ -65,24 +60,17 @@ class Input(Written):
     """What it is for, in one line."""
 
 
-def _one_or_many(value: Any) -> str:
-    return MANY if isinstance(value, list) else ONE
-
-
-Hosts = Annotated[
-    Annotated[Line, Tag(ONE)] | Annotated[Annotated[list[Line], Field(min_length=1)], Tag(MANY)],
-    Discriminator(_one_or_many),
-]
+Hosts = Annotated[Line | Annotated[list[Line], Limits(shortest=1)], Choice(list_second)]
 
 
 class RetryText(Written):
     """How often a step may be tried, and how long between."""
 
-    attempts: Annotated[int, Field(ge=1, le=1000)] = 3
+    attempts: Annotated[int, Limits(least=1, most=1000)] = 3
     """How many in all."""
     delay: Duration = 1.0
     """How long before the second."""
-    backoff: Annotated[float, Field(ge=1, le=10, strict=False)] = 2.0
+    backoff: Annotated[float, Limits(least=1, most=10)] = 2.0
     """By how much each pause is longer than the one before."""
     max_delay: Duration = 30.0
     """How long a pause may become."""
@@ -96,9 +84,9 @@ def _mark(value: Any) -> Any:
 
 Marks = Annotated[
     dict[MarkName, VariableName | None],
-    BeforeValidator(_mark),
-    Field(min_length=1, max_length=1),
-    WithJsonSchema(
+    Before(_mark),
+    Limits(shortest=1, longest=1),
+    Schema(
         {
             "anyOf": [
                 {"enum": ["outage_started", "detected", "declared", "service_restored", "protected"]},
@@ -107,14 +95,6 @@ Marks = Annotated[
         }
     ),
 ]
-
-
-def _word_or_runbook(value: Any) -> str:
-    return OTHER if isinstance(value, dict | BaseModel) else WORD
-
-
-def _data_or_volume(value: Any) -> str:
-    return MANY if isinstance(value, dict | BaseModel) else WORD
 
 
 class VolumeText(Written):
@@ -126,9 +106,7 @@ class VolumeText(Written):
     """A variable of the inventory: millions of bytes a second, an assumption for when there is no history."""
 
 
-CarriesText = Annotated[
-    Annotated[Literal["data"], Tag(WORD)] | Annotated[VolumeText, Tag(MANY)], Discriminator(_data_or_volume)
-]
+CarriesText = Annotated[Literal["data"] | VolumeText, Choice(mapping_second)]
 
 
 class DeadlineText(Written):
@@ -142,10 +120,6 @@ class DeadlineText(Written):
     """A step of steps: once it has succeeded the runbook is not left any more."""
 
 
-def _script_or_undo(value: Any) -> str:
-    return UNDO if isinstance(value, dict | BaseModel) else WORD
-
-
 class UndoText(Written):
     """How a step is undone. What is not said here is as in the step: hosts, become and timeout."""
 
@@ -157,7 +131,7 @@ class UndoText(Written):
     """A script or a command on the operator's machine."""
     command: VariableName | None = None
     """A command of the inventory, run where the step runs."""
-    arguments: list[ScalarText] = Field(default_factory=list)
+    arguments: list[ScalarText] = field(default_factory=list)
     """Words that are added at the end of the command."""
     hosts: Hosts | None = None
     """Where, when it is not where the step runs."""
@@ -171,16 +145,11 @@ class UndoText(Written):
     """Doing it twice does no harm, so what is in doubt may be done again."""
 
 
-Undo = Annotated[Annotated[Script, Tag(WORD)] | Annotated[UndoText, Tag(UNDO)], Discriminator(_script_or_undo)]
+Undo = Annotated[Script | UndoText, Choice(mapping_second)]
 OnStepFailure = Annotated[
-    Annotated[Literal["abort", "ask", "continue", "pause", "rollback"], Tag(WORD)]
-    | Annotated[FallbackText, Tag(OTHER)],
-    Discriminator(_word_or_runbook),
+    Literal["abort", "ask", "continue", "pause", "rollback"] | FallbackText, Choice(mapping_second)
 ]
-OnRunFailure = Annotated[
-    Annotated[Literal["abort", "pause", "rollback"], Tag(WORD)] | Annotated[FallbackText, Tag(OTHER)],
-    Discriminator(_word_or_runbook),
-]
+OnRunFailure = Annotated[Literal["abort", "pause", "rollback"] | FallbackText, Choice(mapping_second)]
 
 
 class StepText(Written):
@@ -216,13 +185,13 @@ class StepText(Written):
 
     hosts: Hosts | None = None
     """A role of the service, a host, a group or a site, or a list of them."""
-    max_parallel: Annotated[int, Field(ge=1)] | None = None
+    max_parallel: Annotated[int, Limits(least=1)] | None = None
     """How many of the hosts at once; all unless said."""
     become: Line | None = None
     """The user to run as, through sudo."""
-    when: Annotated[dict[VariableName, ScalarText], Field(min_length=1)] = Field(default_factory=dict)
+    when: Annotated[dict[VariableName, ScalarText], Limits(shortest=1)] = field(default_factory=dict)
     """Only when each of these inputs and captured values is so."""
-    modes: Annotated[list[ModeName], Field(min_length=1)] = Field(default_factory=list)
+    modes: Annotated[list[ModeName], Limits(shortest=1)] = field(default_factory=list)
     """Only in these modes; in all unless said."""
     timeout: SomeTime | None = None
     """When it is ended: 60s unless said."""
@@ -248,7 +217,7 @@ class StepText(Written):
     """What it must print."""
     verify: VerifyText | None = None
     """What must hold afterwards."""
-    capture: dict[VariableName, CaptureName] = Field(default_factory=dict)
+    capture: dict[VariableName, CaptureName] = field(default_factory=dict)
     """Names for its output, with their types; with several, one for each line."""
     marks: Marks | None = None
     """A point of the RTO clock: the end of the step, or a captured time."""
@@ -271,15 +240,15 @@ class StepText(Written):
 class ParallelText(Written):
     """Steps that run side by side."""
 
-    parallel: Annotated[list[StepText], Field(min_length=1)]
+    parallel: Annotated[list[StepText], Limits(shortest=1)]
     """The steps that run side by side."""
 
 
-def _step_or_group(value: Any) -> str:
-    return GROUP if (isinstance(value, dict) and "parallel" in value) or isinstance(value, ParallelText) else STEP
+def _step_or_group(value: Any) -> int:
+    return int(isinstance(value, dict) and "parallel" in value)
 
 
-Entry = Annotated[Annotated[StepText, Tag(STEP)] | Annotated[ParallelText, Tag(GROUP)], Discriminator(_step_or_group)]
+Entry = Annotated[StepText | ParallelText, Choice(_step_or_group)]
 
 
 class Runbook(Written):
@@ -293,13 +262,13 @@ class Runbook(Written):
     """What it is for, and when it is not."""
     objectives: ObjectivesText = ObjectivesText()
     """What this runbook is held to, unless the service promises something else."""
-    inputs: dict[VariableName, Input] = Field(default_factory=dict)
+    inputs: dict[VariableName, Input] = field(default_factory=dict)
     """What whoever starts the run may give."""
-    preconditions: list[Entry] = Field(default_factory=list)
+    preconditions: list[Entry] = field(default_factory=list)
     """Must all hold, or nothing is changed. Read-only."""
-    steps: Annotated[list[Entry], Field(min_length=1)]
+    steps: Annotated[list[Entry], Limits(shortest=1)]
     """What is done, in this order."""
-    always: list[Entry] = Field(default_factory=list)
+    always: list[Entry] = field(default_factory=list)
     """What is done at the end, whatever happened."""
     on_failure: OnRunFailure | None = None
     """What a failed step of steps does that does not say so itself."""

@@ -4,14 +4,11 @@ YAML turns ``15.10`` into a number and loses its last nought. So the reader hand
 text that was written, and a field that wants text gets exactly that text.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
-
 from drctl.model.units import parse_duration
+from drctl.model.written import After, Before, Limits, Schema
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 VARIABLE_NAME = r"^[a-z_][a-z0-9_]*$"
@@ -34,7 +31,7 @@ class WrittenFloat(float):
 
 
 def scalar_text(value: Any) -> Any:
-    """The text of a scalar as it was written; anything else is passed on for pydantic to refuse."""
+    """The text of a scalar as it was written; anything else is passed on, to be refused."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -89,24 +86,18 @@ def _head_place(value: str) -> str:
     return value
 
 
-_DURATION_SCHEMA = WithJsonSchema(
-    {"type": "string", "pattern": DURATION_PATTERN, "examples": ["90s", "15m", "4h", "1h30m"]}
-)
+_DURATION_SCHEMA = Schema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["90s", "15m", "4h", "1h30m"]})
 
-ScalarText = Annotated[str, BeforeValidator(scalar_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Duration = Annotated[float, BeforeValidator(_seconds), _DURATION_SCHEMA]
-SomeTime = Annotated[float, BeforeValidator(_seconds), AfterValidator(_above_zero), _DURATION_SCHEMA]
-Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
-Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\r\n]*$")]
-Slug = Annotated[str, StringConstraints(pattern=SLUG, max_length=64)]
-VariableName = Annotated[str, StringConstraints(pattern=VARIABLE_NAME, max_length=64)]
-HostName = Annotated[str, StringConstraints(pattern=HOST_NAME, max_length=253)]
-RoleName = Annotated[str, StringConstraints(pattern=ROLE_NAME, max_length=64)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
-SecretReference = Annotated[
-    str, AfterValidator(_secret), WithJsonSchema({"type": "string", "pattern": "^(env|file|command):.+"})
-]
-HeadPlace = Annotated[
-    str, AfterValidator(_head_place), WithJsonSchema({"type": "string", "pattern": "^(file|command):.+"})
-]
+ScalarText = Annotated[str, Before(scalar_text), Schema({"type": ["string", "number", "boolean"]})]
+Duration = Annotated[float, Before(_seconds), _DURATION_SCHEMA]
+SomeTime = Annotated[float, Before(_seconds), After(_above_zero), _DURATION_SCHEMA]
+Flag = Annotated[bool, Before(_flag), Schema({"type": "boolean"})]
+Line = Annotated[str, Limits(shortest=1, pattern=r"^[^\r\n]*$")]
+Slug = Annotated[str, Limits(pattern=SLUG, longest=64)]
+VariableName = Annotated[str, Limits(pattern=VARIABLE_NAME, longest=64)]
+HostName = Annotated[str, Limits(pattern=HOST_NAME, longest=253)]
+RoleName = Annotated[str, Limits(pattern=ROLE_NAME, longest=64)]
+Port = Annotated[int, Limits(least=1, most=65_535)]
+SecretReference = Annotated[str, After(_secret), Schema({"type": "string", "pattern": "^(env|file|command):.+"})]
+HeadPlace = Annotated[str, After(_head_place), Schema({"type": "string", "pattern": "^(file|command):.+"})]
 InputType = Literal["text", "int", "bool", "duration", "time", "service", "role"]

@@ -12,27 +12,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ValidationError
-
 from drctl.model.runbook import Runbook
+from drctl.model.written import Written
 from drctl.read.diagnostics import Diagnostic, errors, in_order, quoted
 from drctl.read.document import Document, Places
 from drctl.read.find import RUNBOOKS, callable_runbooks, called_runbook
 from drctl.read.lint import lint
 from drctl.read.lint_calls import MAX_CALLS, named_runbooks
+from drctl.read.shape import read_as
 from drctl.read.suggest import did_you_mean, listed
 from drctl.read.text import SourceText, read_text
 from drctl.read.yaml import Loaded, load
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
     from drctl.model.inventory import Inventory
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=Written)
 Kind = Literal["runbook", "inventory"]
 
-_MAX_SHAPE_PROBLEMS = 500
+_MAX_FAULTS = 500
 _ROUNDS = 4  # what is taken out may leave a hole around it
 
 
@@ -167,27 +165,19 @@ def _document(
 
 def _validated(loaded: Loaded, model: type[Model], places: Places) -> tuple[Model | None, bool, list[Diagnostic]]:
     """The model, made of the parts that are sound; whether every name in it is still there; and the problems."""
-    details: list[ErrorDetails] = []
-    problems: list[Diagnostic] = []
-    try:
-        sound = model.model_validate(loaded.value)
-        if not loaded.empty:
-            return sound, True, []
-    except ValidationError as error:
-        from drctl.read.shape import shape_problems
-
-        details = error.errors(include_url=False)[:_MAX_SHAPE_PROBLEMS]
-        problems = list(shape_problems(model, details, places))
+    sound, faults = read_as(model, loaded.value)
+    if sound is not None and not loaded.empty:
+        return sound, True, []
+    from drctl.read.faults import fault_problems
     from drctl.read.prune import Pruning
 
+    problems = list(fault_problems(faults[:_MAX_FAULTS], places))
     pruning = Pruning(copy.deepcopy(loaded.value))
     taken = [pruning.remove(path) for path in reversed(loaded.empty)]
-    if not any([pruning.take_out(details), *taken]):
+    if not any([pruning.take_out(faults[:_MAX_FAULTS]), *taken]):
         return None, False, problems
     for _ in range(_ROUNDS):
-        try:
-            return model.model_validate(pruning.value), pruning.complete, problems
-        except ValidationError as error:
-            if not pruning.take_out(error.errors(include_url=False)):
-                break
+        sound, faults = read_as(model, pruning.value)
+        if sound is not None or not pruning.take_out(faults):
+            return sound, pruning.complete, problems
     return None, False, problems

@@ -79,7 +79,7 @@ class Linked(Placed):
 def call_of(step: StepText) -> CallText | None:
     """The call of another runbook that a step is."""
     if isinstance(step.runbook, str):
-        return CallText.model_construct(name=step.runbook)
+        return CallText(name=step.runbook)
     return step.runbook
 
 

@@ -103,7 +103,7 @@ def _applies(placed: Placed, places: Places) -> Iterator[Diagnostic]:
     if action in (None, "runbook"):
         return  # beside a call nearly nothing has a meaning: that is told with the calls
     for word, actions in _APPLIES.items():
-        if word in placed.step.model_fields_set and action not in actions:
+        if word in placed.step.given and action not in actions:
             yield places.problem((*placed.path, word), f"has no meaning beside {action}", key=True, hint="leave it out")
 
 

@@ -68,7 +68,7 @@ def _uses(runbook: Runbook) -> Iterator[tuple[Path, str, CallText | FallbackText
 
 
 def _beside(document: Document[Runbook], step: StepText, path: Path) -> Iterator[Diagnostic]:
-    for word in sorted(step.model_fields_set - _BESIDE_A_CALL):
+    for word in sorted(step.given - _BESIDE_A_CALL):
         yield document.places.problem(
             (*path, word), "has no meaning beside runbook", key=True, hint="say it in the steps of the called runbook"
         )
@@ -78,7 +78,7 @@ def _rounds(document: Document[Runbook], step: StepText, path: Path) -> Iterator
     """Each attempt is steps of its own in the plan, so there are few of them, and nothing is waited for between."""
     if step.retry is None:
         return
-    for word in sorted(step.retry.model_fields_set - {"attempts", "within"}):
+    for word in sorted(step.retry.given - {"attempts", "within"}):
         message = "has no meaning beside runbook: its attempts follow each other at once"
         yield document.places.problem((*path, "retry", word), message, key=True)
     if step.retry.attempts > MAX_ROUNDS:

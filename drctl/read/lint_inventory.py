@@ -139,7 +139,7 @@ def _drill_targets(inventory: Inventory, places: Places) -> Iterator[Diagnostic]
             if real is None or real.drill_of is not None or service.drill_of == name:
                 known = {n: s for n, s in inventory.services.items() if s.drill_of is None and n != name}
                 yield _unknown("service", service.drill_of, known, (*path, "drill_of"), places)
-            if service.sla and "sla" in service.model_fields_set:
+            if service.sla and "sla" in service.given:
                 message = "is for drills, and nobody was promised anything about it: leave it out, or say false"
                 yield places.problem((*path, "sla"), message, key=True)
         for role in service.roles:
@@ -187,7 +187,7 @@ def _promises(inventory: Inventory, service: Service, path: Path, places: Places
     )
     if service.sla and on_premises:
         yield places.problem(
-            (*path, "sla") if "sla" in service.model_fields_set else path,
+            (*path, "sla") if "sla" in service.given else path,
             f"a service on the client's own premises ({listed(on_premises)}) is outside the SLA: say sla: false",
             key=True,
         )

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic_core import ErrorDetails
-
 from drctl.model.actions import ACTIONS
-from drctl.read.shape import NOT_YET, clean_path
+from drctl.read.faults import NOT_YET
+from drctl.read.shape import Fault, Wrong
 from drctl.read.suggest import closest
 
 Path = tuple[str | int, ...]
@@ -30,17 +29,16 @@ class Pruning:
         self.value = value
         self.complete = True
 
-    def take_out(self, details: Iterable[ErrorDetails]) -> bool:
-        """Takes out what the errors are about; False when nothing could be taken out."""
+    def take_out(self, faults: Iterable[Fault]) -> bool:
+        """Takes out what the faults are about; False when nothing could be taken out."""
         changed = False
-        for detail in details:
-            path = clean_path(detail["loc"])
-            if detail["type"] == "extra_forbidden":
-                changed = self._unknown(path) or changed
-            elif detail["type"] == "missing":
-                changed = self._missing(path) or changed
+        for fault in faults:
+            if fault.wrong is Wrong.UNKNOWN:
+                changed = self._unknown(fault.path) or changed
+            elif fault.wrong is Wrong.MISSING:
+                changed = self._missing(fault.path) or changed
             else:
-                changed = self.remove(path) or changed
+                changed = self.remove(fault.path) or changed
         return changed
 
     def remove(self, path: Path) -> bool:

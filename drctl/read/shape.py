@@ -1,179 +1,235 @@
-"""pydantic's findings → diagnostics in drctl's words, each with its place and a suggestion."""
+"""Plain values → the kinds of the documents, by their annotations; with every fault, and not only the first.
+
+A fault is told in words by ``drctl/read/faults.py``, which a sound document never needs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, get_args
+import re
+from collections.abc import Callable, Hashable, Iterable
+from enum import Enum
+from functools import cache, partial
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel
-from pydantic_core import ErrorDetails
+from drctl.model.written import After, Before, Choice, Limits, Written
 
-from drctl.model.actions import COMMAND, MAPPING, SHA256, TEXT, WORDS
-from drctl.model.inventory import ADDRESS, PLAIN, SECRET, USER
-from drctl.model.runbook import GROUP, MANY, ONE, OTHER, STEP, UNDO, WORD
-from drctl.model.scalars import HOST_NAME, ROLE_NAME, SLUG, VARIABLE_NAME
-from drctl.read.diagnostics import Diagnostic, quoted
-from drctl.read.document import Places
-from drctl.read.suggest import did_you_mean, listed
-
-# Words that the language will have (design, section 5); they are known, and not there yet.
-NOT_YET = frozenset({"gateway"})
-
-_INSTEAD = {"gateway": "name the gateway in ssh_config: ProxyJump is honoured"}
-
-_TAGS = frozenset({TEXT, COMMAND, WORDS, MAPPING, ONE, MANY, STEP, GROUP, WORD, OTHER, UNDO, PLAIN, SECRET, "[key]"})
-
-_PATTERNS = {
-    SLUG: "small letters and digits, with single dashes between: fence-primary",
-    VARIABLE_NAME: "small letters, digits and underscores, and begins with a letter: lag_seconds",
-    ROLE_NAME: "small letters, digits, dashes and underscores, and begins with a letter: standby",
-    HOST_NAME: "letters, digits, dots, dashes and underscores, and never begins with a dash",
-    r"^[^\r\n]*$": "one line",
-    ADDRESS: "is no address: write a name such as db1.example.net, an IPv4 or an IPv6 address",
-    SHA256: "is no sha256: 64 hexadecimal digits",
-    USER: "is no user name: letters, digits, dots, dashes and underscores, and never a dash first",
-}
-
-_WANTED = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-}
+Path = tuple[str | int, ...]
+Kind = TypeVar("Kind", bound=Written)
 
 
-def clean_path(location: Iterable[str | int]) -> tuple[str | int, ...]:
-    """The path in the document: without the tags of unions and pydantic's mark for keys."""
-    return tuple(part for part in location if part not in _TAGS)
+class Wrong(Enum):
+    """What is the matter with a part of a document."""
+
+    UNKNOWN = "a key that the mapping cannot have; said: its class, and the keys that could stand there"
+    MISSING = "a key that the mapping must have"
+    TYPE = "another type; said: the wanted one, in words"
+    OPTION = "none of the words that can stand there; said: those"
+    PATTERN = "a text of another form; said: the pattern"
+    EMPTY = "nothing in a text, a list or a mapping"
+    LONG = "too long a text; said: how many characters it may have"
+    MANY = "too many entries; said: how many there may be"
+    BELOW = "too small a number; said: the smallest"
+    ABOVE = "too large a number; said: the largest"
+    REFUSED = "refused by a rule of its own; said: its words"
 
 
-def shape_problems(model: type[BaseModel], details: Iterable[ErrorDetails], places: Places) -> Iterator[Diagnostic]:
-    """One diagnostic for each of pydantic's errors; the reader has told already where a value is missing."""
-    for detail in details:
-        if detail["input"] is not None or detail["type"] == "extra_forbidden":
-            yield _problem(model, detail, places)
+class Fault(NamedTuple):
+    """A part that is not as it must be; ``of_key`` when it is the last key of the path, and not its value."""
+
+    wrong: Wrong
+    path: Path
+    value: Any
+    said: Any = None
+    of_key: bool = False
 
 
-def _problem(model: type[BaseModel], detail: ErrorDetails, places: Places) -> Diagnostic:
-    kind, path, value = detail["type"], clean_path(detail["loc"]), detail["input"]
-    context = detail.get("ctx", {})
-    if kind == "extra_forbidden":
-        return _unknown_key(model, path, places, beside_parallel=detail["loc"][-2:-1] == (GROUP,))
-    if detail["loc"][-1:] == ("[key]",):
-        said = f"{quoted(str(path[-1]))} {_what_is_wrong(kind, context, path[-1])}"
-        return places.problem(path[:-1], said, place=places.of(path, key=True))
-    if kind == "missing":
-        return places.problem(path[:-1], f"{quoted(str(path[-1]))} is missing")
-    return places.problem(path, _what_is_wrong(kind, context, value) or detail["msg"], hint=_quote_it(kind, value))
+class Seen(NamedTuple):
+    """Where a reader is, and where it leaves the faults that it finds."""
+
+    path: Path
+    faults: list[Fault]
+
+    def at(self, part: str | int) -> Seen:
+        """One step down."""
+        return Seen((*self.path, part), self.faults)
+
+    def fault(self, wrong: Wrong, value: Any, said: Any = None) -> None:
+        """This part has one."""
+        self.faults.append(Fault(wrong, self.path, value, said))
 
 
-def _unknown_key(
-    model: type[BaseModel], path: tuple[str | int, ...], places: Places, *, beside_parallel: bool
-) -> Diagnostic:
-    name = str(path[-1])
-    holder, place = path[:-1], places.of(path, key=True)
-    known = _keys_at(model, holder)
-    if name in NOT_YET and name not in known:
-        hint = _INSTEAD.get(name, "")
-        return places.problem(holder, f"{quoted(name)} is not supported yet", place=place, hint=hint)
-    if beside_parallel:
-        hint = "a parallel group has no keys of its own: give them to its steps"
-        return places.problem(holder, f"unknown key {quoted(name)} beside parallel", place=place, hint=hint)
-    suggestion = did_you_mean(name, known)
-    hint = "" if suggestion else f"known here: {listed(known, limit=40)}"
-    return places.problem(holder, f"unknown key {quoted(name)}{suggestion}", place=place, hint=hint)
+# What it gives is of no use once there is a fault.
+Reader = Callable[[Any, Seen], Any]
 
 
-def _what_is_wrong(kind: str, context: dict[str, Any], value: Any) -> str:
-    if kind in ("value_error", "assertion_error"):
-        return str(context.get("error", ""))
-    if kind in _WANTED:
-        return f"must be {_WANTED[kind]}, not {_said(value)}"
-    if kind == "literal_error":
-        allowed = _allowed(str(context.get("expected", "")))
-        shown = f"{quoted(value)} is not one of" if isinstance(value, str) else f"must be one of, not {_said(value)}:"
-        meant = did_you_mean(value, allowed) if isinstance(value, str) else ""
-        return f"{shown} {', '.join(allowed)}{meant}"
-    if kind == "string_pattern_mismatch":
-        wanted = _PATTERNS.get(str(context.get("pattern")), "")
-        if wanted == "one line":
-            return "must be one line"
-        if wanted.startswith("is no "):
-            return f"{quoted(str(value))} {wanted}"
-        return f"is not a name: a name has {wanted}" if wanted else f"{quoted(str(value))} cannot be used here"
-    if kind in ("string_too_short", "too_short"):
-        return "must not be empty"
-    if kind == "string_too_long":
-        return f"is longer than {context.get('max_length')} characters"
-    if kind == "too_long":
-        return f"has more than {context.get('max_length')} {'entry' if context.get('max_length') == 1 else 'entries'}"
-    if kind in ("greater_than_equal", "less_than_equal"):
-        bound = context.get("ge", context.get("le"))
-        return f"{_said(value)} is {'below' if kind.startswith('greater') else 'above'} the limit of {bound:g}"
-    return ""
+def read_as(kind: type[Kind], value: Any) -> tuple[Kind | None, list[Fault]]:
+    """The value as that kind, or None and all its faults."""
+    seen = Seen((), [])
+    made = _read_written(kind, kind.words, value, seen)
+    return (None if seen.faults else cast(Kind, made)), seen.faults
 
 
-def _allowed(expected: str) -> list[str]:
-    """pydantic says ``'a', 'b' or 'c'``."""
-    return [part.strip("' ") for part in expected.replace(" or ", ", ").split(",") if part.strip("' ")]
+@cache
+def _readers(kind: Any) -> dict[str, Reader]:
+    """By the words of a kind; they are made once for each that a document has."""
+    return {key: _reader_of(word.annotation) for key, word in kind.words.items()}
 
 
-def _said(value: Any) -> str:
-    if value is None:
-        return "empty"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return f"the number {getattr(value, 'written', value)}"
-    if isinstance(value, str):
-        return f"the text {quoted(value)}"
-    return "a list" if isinstance(value, list) else "a mapping"
+def _reader_of(annotation: Any) -> Reader:
+    """The function that reads what the annotation describes."""
+    if _is_kind(annotation):
+        return partial(_read_written, annotation, annotation.words)
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _annotated(annotation.__origin__, annotation.__metadata__)
+    if origin in (Union, UnionType):
+        wanted, nothing = get_args(annotation)
+        if nothing is not type(None):
+            raise TypeError(f"{annotation} does not say by what it is chosen: a Choice")
+        return partial(_read_optional, _reader_of(wanted))
+    return _limited(annotation, Limits())
 
 
-def _quote_it(kind: str, value: Any) -> str:
-    if kind == "string_type" and isinstance(value, bool | int | float):
-        return f'put it in quotes to make it text: "{_said(value).removeprefix("the number ")}"'
-    if kind == "string_type" and isinstance(value, dict):
-        return 'quote a text that holds ": " or begins with a brace'
-    return ""
-
-
-def _keys_at(model: type[BaseModel], path: tuple[str | int, ...]) -> set[str]:
-    """The keys that a mapping at the path may have."""
-    models: list[Any] = [model]
-    for part in path:
-        models = [inner for outer in models for inner in _step_into(outer, part)]
-    keys: set[str] = set()
-    for found in _models(models):
-        keys |= {field.alias or name for name, field in found.model_fields.items()}
-    return keys
-
-
-def _step_into(annotation: Any, part: str | int) -> Iterator[Any]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        for name, field in annotation.model_fields.items():
-            if (field.alias or name) == part:
-                yield field.annotation
-        return
-    arguments = get_args(annotation)
-    origin = getattr(annotation, "__origin__", None)
-    if origin is list and isinstance(part, int):
-        yield arguments[0]
-    elif origin is dict and isinstance(part, str):
-        yield arguments[1]
+def _annotated(base: Any, said: tuple[Any, ...]) -> Reader:
+    choice = next((each for each in said if isinstance(each, Choice)), None)
+    if choice is not None:
+        read = _choosing(choice, get_args(base))
     else:
-        for argument in arguments:
-            yield from _step_into(argument, part)
+        limits = next((each for each in said if isinstance(each, Limits)), None)
+        read = _reader_of(base) if limits is None else _limited(base, limits)
+    for each in said:
+        if isinstance(each, After):
+            read = partial(_read_and_check, read, each.change)
+    for each in said:
+        if isinstance(each, Before):
+            read = partial(_change_and_read, each.change, read)
+    return read
 
 
-def _models(annotations: Iterable[Any]) -> Iterator[type[BaseModel]]:
-    for annotation in annotations:
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield annotation
-        elif getattr(annotation, "__origin__", None) not in (list, dict):
-            yield from _models(get_args(annotation))
+def _choosing(choice: Choice, alternatives: tuple[Any, ...]) -> Reader:
+    """A misspelt key may be that of another alternative: parallel, where a step was understood."""
+    known = {key for each in alternatives if _is_kind(each) for key in each.words}
+    readers = [partial(_read_written, each, known) if _is_kind(each) else _reader_of(each) for each in alternatives]
+    return partial(_read_chosen, choice.position, readers)
+
+
+def _is_kind(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Written)
+
+
+def _limited(base: Any, limits: Limits) -> Reader:
+    if get_origin(base) is list:
+        return partial(_read_list, _reader_of(get_args(base)[0]), limits)
+    if get_origin(base) is dict:
+        key, item = get_args(base)
+        return partial(_read_mapping, _reader_of(key), _reader_of(item), limits)
+    if get_origin(base) is Literal:
+        return partial(_read_option, get_args(base))
+    if base is str:
+        return partial(_read_text, re.compile(limits.pattern) if limits.pattern else None, limits)
+    if base is bool:
+        return _read_truth
+    if base in (int, float):
+        return partial(_read_number, base, limits)
+    raise TypeError(f"a document cannot hold {base}")
+
+
+def _read_written(kind: type[Written], known: Iterable[str], value: Any, seen: Seen) -> Written | None:
+    if not isinstance(value, dict):
+        return seen.fault(Wrong.TYPE, value, "a mapping")
+    before, made, readers = len(seen.faults), {}, _readers(cast("Hashable", kind))
+    for key, part in value.items():
+        if key in readers:
+            made[kind.words[key].name] = readers[key](part, seen.at(key))
+        else:
+            seen.at(key).fault(Wrong.UNKNOWN, part, (kind, known))
+    for key, word in kind.words.items():
+        if word.required and key not in value:
+            seen.at(key).fault(Wrong.MISSING, value)
+    return kind(**made) if len(seen.faults) == before else None
+
+
+def _read_optional(read: Reader, value: Any, seen: Seen) -> Any:
+    return None if value is None else read(value, seen)
+
+
+def _read_chosen(position: Callable[[Any], int], readers: list[Reader], value: Any, seen: Seen) -> Any:
+    return readers[position(value)](value, seen)
+
+
+def _change_and_read(change: Callable[[Any], Any], read: Reader, value: Any, seen: Seen) -> Any:
+    try:
+        changed = change(value)
+    except ValueError as error:
+        return seen.fault(Wrong.REFUSED, value, str(error))
+    return read(changed, seen)
+
+
+def _read_and_check(read: Reader, change: Callable[[Any], Any], value: Any, seen: Seen) -> Any:
+    before = len(seen.faults)
+    made = read(value, seen)
+    if len(seen.faults) > before:
+        return None
+    try:
+        return change(made)
+    except ValueError as error:
+        return seen.fault(Wrong.REFUSED, value, str(error))
+
+
+def _read_list(read: Reader, limits: Limits, value: Any, seen: Seen) -> list[Any] | None:
+    if not isinstance(value, list):
+        return seen.fault(Wrong.TYPE, value, "a list")
+    _count(limits, value, seen)
+    return [read(item, seen.at(number)) for number, item in enumerate(value)]
+
+
+def _read_mapping(key: Reader, read: Reader, limits: Limits, value: Any, seen: Seen) -> dict[Any, Any] | None:
+    if not isinstance(value, dict):
+        return seen.fault(Wrong.TYPE, value, "a mapping")
+    _count(limits, value, seen)
+    made = {}
+    for name, item in value.items():
+        there = seen.at(name)
+        of_key: list[Fault] = []
+        made[key(name, Seen(there.path, of_key))] = read(item, there)
+        seen.faults.extend(fault._replace(of_key=True) for fault in of_key)
+    return made
+
+
+def _count(limits: Limits, value: list[Any] | dict[Any, Any], seen: Seen) -> None:
+    if limits.shortest is not None and len(value) < limits.shortest:
+        seen.fault(Wrong.EMPTY, value)
+    if limits.longest is not None and len(value) > limits.longest:
+        seen.fault(Wrong.MANY, value, limits.longest)
+
+
+def _read_option(options: tuple[str, ...], value: Any, seen: Seen) -> Any:
+    return value if isinstance(value, str) and value in options else seen.fault(Wrong.OPTION, value, options)
+
+
+def _read_text(pattern: re.Pattern[str] | None, limits: Limits, value: Any, seen: Seen) -> str | None:
+    if not isinstance(value, str):
+        return seen.fault(Wrong.TYPE, value, "text")
+    if limits.shortest is not None and len(value) < limits.shortest:
+        return seen.fault(Wrong.EMPTY, value)
+    if limits.longest is not None and len(value) > limits.longest:
+        return seen.fault(Wrong.LONG, value, limits.longest)
+    if pattern is not None and not pattern.fullmatch(value):
+        return seen.fault(Wrong.PATTERN, value, pattern.pattern)
+    return value
+
+
+def _read_truth(value: Any, seen: Seen) -> bool | None:
+    return value if isinstance(value, bool) else seen.fault(Wrong.TYPE, value, "true or false")
+
+
+def _read_number(wanted: type[int] | type[float], limits: Limits, value: Any, seen: Seen) -> float | None:
+    whole = wanted is int
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        return seen.fault(Wrong.TYPE, value, "a whole number" if whole else "a number")
+    if limits.least is not None and value < limits.least:
+        return seen.fault(Wrong.BELOW, value, limits.least)
+    if limits.most is not None and value > limits.most:
+        return seen.fault(Wrong.ABOVE, value, limits.most)
+    return wanted(value)

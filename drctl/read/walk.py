@@ -149,16 +149,16 @@ def undo_step(step: StepText) -> StepText | None:
     written = step.rollback
     if written is None:
         return None
-    undo = written if isinstance(written, UndoText) else UndoText.model_construct()
+    undo = written if isinstance(written, UndoText) else UndoText()
     remote = acts_remotely(step)
     run, local = undo.run, undo.local
     short: ShellText | None = written if isinstance(written, str) else None
     if undo.command is not None:
-        short = CommandUse.model_construct(command=undo.command, arguments=undo.arguments)
+        short = CommandUse(command=undo.command, arguments=undo.arguments)
     if short is not None:
         run, local = (short, local) if remote else (run, short)
     there = run is not None or undo.argv is not None
-    return StepText.model_construct(
+    return StepText(
         id=step.id,
         name=f"Undo: {step.name or step.id.replace('-', ' ')}",
         run=run,

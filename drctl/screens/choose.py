@@ -8,6 +8,7 @@ from typing import TextIO
 from drctl.engine.ports import Clock
 from drctl.screens.base import Screen
 from drctl.screens.lines import LinesScreen
+from drctl.screens.ndjson import NdjsonScreen
 
 
 def choose(
@@ -25,8 +26,6 @@ def choose(
     takes its colours; FORCE_COLOR is not looked at, as cursor codes in a log help nobody.
     """
     if as_json:
-        from drctl.screens.ndjson import NdjsonScreen  # pydantic, which a run without it need not pay for here
-
         return NdjsonScreen(stdout)
     if plain or not can_be_live(stderr, environ):
         return LinesScreen(stderr)

@@ -7,15 +7,12 @@ import json
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Annotated, Self, TextIO
-
-from pydantic import Field, TypeAdapter
+from typing import Self, TextIO
 
 from drctl.engine.state import RunState, Target
-from drctl.model.events import Body, Event, JsonObject
+from drctl.model.events import Event, JsonObject
+from drctl.plan.codec import to_json
 from drctl.screens.base import write
-
-_BODY: TypeAdapter[Body] = TypeAdapter(Annotated[Body, Field(discriminator="type")])
 
 
 def as_json(event: Event) -> JsonObject:
@@ -25,7 +22,7 @@ def as_json(event: Event) -> JsonObject:
         "run_id": event.run_id,
         "sequence": event.sequence,
         "at": at,
-        "body": _BODY.dump_python(event.body, mode="json"),
+        "body": to_json(event.body),
         "previous": event.previous,
         "sha256": event.sha256,
     }

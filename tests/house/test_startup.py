@@ -31,21 +31,21 @@ _HELP = {
 }
 
 
-def imported(*words: str, cache: Path) -> set[str]:
-    """The modules that a command line leaves behind in a process of its own; the command must succeed."""
-    code = (
+def imported(*words: str, cache: Path, code: ExitCode = ExitCode.DONE) -> set[str]:
+    """The modules that a command line leaves behind in a process of its own; the command must end with that code."""
+    program = (
         "import sys; from drctl.cli.main import execute; code = execute(sys.argv[1:]); "
         "print(*sys.modules, sep='\\n', file=sys.stderr); sys.exit(code)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *words],
+        [sys.executable, "-c", program, *words],
         cwd=ROOT,
         env=os.environ | {"XDG_CACHE_HOME": str(cache)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     return set(done.stderr.splitlines())
 
 
@@ -61,7 +61,16 @@ def test_validate_imports_what_reads_documents_only_and_nothing_of_it_twice(
 ) -> None:
     found = imported(*words, cache=tmp_path)
     assert "drctl.model.runbook" in found
-    assert not found & {*_HEAVY, "rich", "drctl.adapters", "drctl.engine", "drctl.report", "drctl.screens"}
+    assert not found & {
+        *_HEAVY,
+        "pydantic",
+        "drctl.read.faults",
+        "rich",
+        "drctl.adapters",
+        "drctl.engine",
+        "drctl.report",
+        "drctl.screens",
+    }
     again = imported(*words, cache=tmp_path)
     assert {name for name in again if name.split(".")[0] == "drctl"} == {
         *_HELP,
@@ -80,6 +89,13 @@ def test_documents_are_read_anew_without_what_plans_are_made_of(words: tuple[str
     found = imported("validate", *words, cache=tmp_path)
     assert "drctl.plan.promised" in found
     assert not found & {*_HEAVY, *_NOT_READING, "rich"}
+
+
+def test_a_document_with_faults_is_read_without_pydantic_too(tmp_path: Path) -> None:
+    (tmp_path / "faulty.yml").write_text("runbook: faulty\ntitle: 1\n")
+    found = imported("validate", "--json", str(tmp_path / "faulty.yml"), cache=tmp_path, code=ExitCode.INVALID_DOCUMENT)
+    assert "drctl.read.faults" in found
+    assert "pydantic" not in found
 
 
 def test_an_option_is_read_without_pydantic_and_what_is_no_text_by_typer(tmp_path: Path) -> None:

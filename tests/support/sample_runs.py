@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from pydantic import TypeAdapter
-
 from drctl.engine.approvals import render, statement_of
 from drctl.engine.fold import fold_all
 from drctl.model import events as ev
@@ -38,6 +36,7 @@ from drctl.model.plan import (
     Verify,
 )
 from drctl.model.promises import DeadlineAction, DeadlineRule
+from drctl.plan.codec import canonical_json
 
 START = datetime(2026, 11, 23, 1, 31, 4, tzinfo=UTC)
 OUTAGE = datetime(2026, 11, 23, 1, 12, 0, tzinfo=UTC)
@@ -51,7 +50,6 @@ HOSTILE = (
     * 9
 )
 HINT = "The standby says nothing of its place. To restore a backup: drctl run restore acme"
-_EVENT = TypeAdapter(Event)
 
 PRIMARY = Endpoint(
     host="jnb-db-1", site="xneelo-jnb", country="ZA", address="10.1.0.11", port=22, user="drctl",
@@ -166,7 +164,7 @@ class Builder:
         event = Event(
             run_id=self.run_id, sequence=len(self.events) + 1, at=self.now, body=body, previous=previous, sha256=""
         )
-        digest = hashlib.sha256(_EVENT.dump_json(event)).hexdigest()
+        digest = hashlib.sha256(canonical_json(event)).hexdigest()
         self.events.append(replace(event, sha256=digest))
         return self
 

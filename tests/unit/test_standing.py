@@ -180,7 +180,7 @@ def test_a_database_without_room_is_told_from_one_that_is_lost() -> None:
 def test_each_role_that_nobody_gave_is_turned() -> None:
     roles = {"from": "primary", "to": "standby", "target": "standby", "witnesses": "witness"}
     inputs = {name: Input(type="role", default=role) for name, role in roles.items()}
-    runbook = Runbook.model_construct(inputs={**inputs, "size": Input(default="primary")})
+    runbook = Runbook(runbook="x", title="X", steps=[], inputs={**inputs, "size": Input(default="primary")})
     assert completed(runbook, {}, turned=False) == {}
     assert completed(runbook, {}, turned=True) == {"from": "standby", "to": "primary", "target": "primary"}
     assert completed(runbook, {"target": "standby"}, turned=True)["target"] == "standby"
