@@ -15,7 +15,7 @@ from drctl.errors import ExitCode
 from drctl.model.events import Ended, Outcome, PersonAsked, Question, Reason
 from drctl.model.exposure import exposure_line
 from drctl.model.plan import Approval, Mode, Step, Wait
-from drctl.model.units import format_duration, format_instant
+from drctl.model.units import format_duration, format_instant, local_time
 from drctl.model.words import Mark
 
 YEARLY_BUDGET_S = 8.76 * 3600  # a year's 99.9 %, as TaskFlow's SLA states it
@@ -114,20 +114,33 @@ def deadline_line(state: RunState, now: datetime) -> str:
 
     Without the start of the outage it says so: a deadline is never guessed.
     """
+    return next(iter(deadline_lines(state, now)), "")
+
+
+def deadline_lines(state: RunState, now: datetime) -> tuple[str, ...]:
+    """The same in fewer and fewer words, for a narrow screen: how far away it is stands in each of them."""
     if state.ended not in (None, Ended.PAUSED) or not exercise(state):
-        return ""
+        return ()
     found = deadline.deadline(state)
     if found is None:
         made = state.forecast
         open_still = not (state.fallen_back or state.rolling_back or Mark.SERVICE_RESTORED in state.clock)
         if made is None or made.fallback is None or not open_still or Mark.OUTAGE_STARTED in state.clock:
-            return ""  # nothing to leave for, or too late to leave
+            return ()  # nothing to leave for, or too late to leave
         takes = f"the fallback takes {format_duration(made.fallback.careful_s)} ({made.fallback.basis})"
-        return f"when you must switch is not known before the start of the outage is; {takes}"
+        unknown = "when you must switch is not known before the start of the outage is"
+        return (f"{unknown}; {takes}", unknown)
     left_s = (found.at - now).total_seconds()
     away = f"in {format_duration(left_s)}" if left_s >= 0 else f"{format_duration(-left_s)} ago"
     decided = f"; decided: {state.deadline_answer}" if state.deadline_answer else ""
-    return f"{deadline.sentence(found, state.the_plan.timezone)}; {away}{decided}"
+    zone = state.the_plan.timezone
+    switch = f"you must switch {away}" if left_s >= 0 else f"you had to switch {away}"
+    clock_time = local_time(found.at, zone).partition(" ")[2]
+    return (
+        f"{deadline.sentence(found, zone)}; {away}{decided}",
+        f"{switch}, at {clock_time}: {found.fallback} takes {format_duration(found.takes.careful_s)}{decided}",
+        f"{switch}{decided}",
+    )
 
 
 def in_doubt(state: RunState) -> tuple[str, ...]:

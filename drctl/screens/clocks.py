@@ -24,11 +24,11 @@ NEARLY = 0.75  # of the target: from here on the clock is yellow
 def clock_lines(state: RunState, now: datetime, *, width: int, notes: bool) -> Iterator[Text]:
     """Two to four lines; with ``notes`` also what has to be known about the RPO."""
     yield _rto_line(state, now, width)
-    if due := verdict.deadline_line(state, now):
+    if due := verdict.deadline_lines(state, now):
         found = deadline.deadline(state)
         late = found is not None and now >= found.at
-        yield Text(f"     {one_line(due)}", style="bold red" if late else "")
-    yield _rpo_line(state)
+        yield Text(_fitting(width, *(f"     {one_line(words)}" for words in due)), style="bold red" if late else "")
+    yield _rpo_line(state, width)
     if notes and verdict.exercise(state):
         yield from _rpo_note(state, now, width)
     restored = state.clock.get(Mark.SERVICE_RESTORED)
@@ -40,22 +40,22 @@ def clock_lines(state: RunState, now: datetime, *, width: int, notes: bool) -> I
 
 def _rpo_note(state: RunState, now: datetime, width: int) -> Iterator[Text]:
     if state.exposure is not None:
-        yield Text(f"      {one_line(exposure_short(state.exposure, now=now))}", style="dim")
+        said = one_line(exposure_short(state.exposure, now=now))
+        yield Text(_fitting(width, f"      {said}", f"      {said.rpartition(',')[0] or said}"), style="dim")
     elif note := verdict.nightly_note(state.the_plan.objectives.rpo_s):
-        yield Text(f"      {note if len(note) + 6 <= width else SHORT_NOTE}", style="dim")
+        yield Text(_fitting(width, f"      {note}", f"      {SHORT_NOTE}"), style="dim")
+
+
+def _fitting(width: int, *texts: str) -> str:
+    """The first that is not too wide, else the last. What is cut off a clock is what a decision would rest on."""
+    return next((text for text in texts if Text(text).cell_len <= width), texts[-1])
 
 
 def _rto_line(state: RunState, now: datetime, width: int) -> Text:
     reading = verdict.rto(state, now)
     line = Text.assemble((" RTO ", "bold"))
     if reading.actual_s is None:
-        target = "" if reading.target_s is None else f", target {format_duration(reading.target_s)}"
-        if not verdict.exercise(state):
-            return line.append(f" not measured: {reading.basis}", style="dim")
-        elapsed = "" if state.started_at is None else f"; this run {_since(state, now)}"
-        if objectives.begins_with(state) is not None:
-            return line.append(f" {reading.basis}{target}{elapsed}", style="dim")
-        return line.append(f" outage start not known: give it with --outage-started{target}{elapsed}", style="yellow")
+        return line.append_text(_no_rto(state, now, reading, width - line.cell_len))
     restored = Mark.SERVICE_RESTORED in state.clock
     if restored:
         line.append(f" {reading.verdict.upper()} ", style=_verdict_style(reading))
@@ -72,6 +72,30 @@ def _rto_line(state: RunState, now: datetime, width: int) -> Text:
     if reading.target_s and room >= 10:
         line.append(" ").append_text(_bar(reading.actual_s / reading.target_s, room, _used_style(reading)))
     return line
+
+
+def _no_rto(state: RunState, now: datetime, reading: Reading, width: int) -> Text:
+    """Why there is no RTO, and what else is known of the time."""
+    target = "" if reading.target_s is None else f", target {format_duration(reading.target_s)}"
+    elapsed = "" if state.started_at is None else f"; this run {_since(state, now)}"
+    basis = one_line(reading.basis)
+    if not verdict.exercise(state):
+        return Text(_fitting(width, f" not measured: {basis}", f" {basis}"), style="dim")
+    if Mark.OUTAGE_STARTED in state.clock:  # what begins the outage and what ends it contradict each other
+        return Text(
+            _fitting(width, f" not measured: {basis}", " not measured: the clocks do not agree"), style="yellow"
+        )
+    if objectives.begins_with(state) is not None:
+        shorter = (f" {basis}{elapsed}", f" not begun yet{target}{elapsed}")
+        return Text(_fitting(width, f" {basis}{target}{elapsed}", *shorter), style="dim")
+    short = " outage start not known (--outage-started)"
+    texts = (
+        f" outage start not known: give it with --outage-started{target}{elapsed}",
+        f"{short}{target}{elapsed}",
+        f"{short}{elapsed}",
+        " outage start not known",
+    )
+    return Text(_fitting(width, *texts), style="yellow")
 
 
 def _left(line: Text, left_s: float, target_s: float) -> None:
@@ -103,12 +127,13 @@ def _bar(share: float, width: int, style: str) -> Text:
     return Text.assemble(("━" * full, style), ("╌" * (width - full), "bright_black"))
 
 
-def _rpo_line(state: RunState) -> Text:
+def _rpo_line(state: RunState, width: int) -> Text:
     reading = verdict.rpo(state)
     line = Text.assemble((" RPO ", "bold"))
     target = "no target" if reading.target_s is None else f"target {format_duration(reading.target_s)}"
     if reading.actual_s is None:
-        return line.append(f" not measured: {one_line(reading.basis)} ({target})", style="dim")
+        why = f" not measured: {one_line(reading.basis)}"
+        return line.append(_fitting(width - line.cell_len, f"{why} ({target})", why, " not measured"), style="dim")
     lost = format_duration(reading.actual_s)
     too_much = reading.target_s is not None and reading.actual_s > reading.target_s
     if reading.verdict in (Verdict.MET, Verdict.MISSED):

@@ -78,11 +78,9 @@ def final_picture(scene: Scene, *, width: int) -> list[Text]:
 
 
 def _wrapped(text: str, width: int, *, lead: str) -> list[Text]:
-    hang = " " * max(5, len(lead))
-    return [
-        Text(line)
-        for line in textwrap.wrap(one_line(text), max(20, width), initial_indent=lead, subsequent_indent=hang)
-    ]
+    hang, room = " " * max(5, len(lead)), max(20, width)
+    lines = textwrap.wrap(one_line(text), room, initial_indent=lead, subsequent_indent=hang, break_on_hyphens=False)
+    return [Text(line) for line in lines]
 
 
 def _cut(line: Text, width: int) -> Text:

@@ -202,4 +202,5 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def _plain_wrapped(text: str, width: int, *, hang: str = "  ") -> list[str]:
     lead = text[: len(text) - len(text.lstrip())]
-    return textwrap.wrap(one_line(text), max(20, width), initial_indent=lead, subsequent_indent=hang)
+    room = max(20, width)
+    return textwrap.wrap(one_line(text), room, initial_indent=lead, subsequent_indent=hang, break_on_hyphens=False)

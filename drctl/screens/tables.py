@@ -205,4 +205,7 @@ def _fit(line: str, width: int) -> str:
     if not width:
         return label + clean
     room = max(LABEL + 16, width)
-    return "\n".join(textwrap.wrap(clean, room, initial_indent=label, subsequent_indent=" " * len(label))) or label
+    hang = " " * len(label)
+    # A service's name has hyphens, and stands in commands that are to be typed.
+    wrapped = textwrap.wrap(clean, room, initial_indent=label, subsequent_indent=hang, break_on_hyphens=False)
+    return "\n".join(wrapped) or label

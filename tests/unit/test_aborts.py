@@ -20,7 +20,7 @@ from drctl.cli.settings import Settings
 from drctl.engine.state import RunState
 from drctl.errors import ExitCode, UsageError
 from drctl.model.events import AttemptStarted, Ended, Event, RunEnded, RunResumed, RunStarted, StopRequested
-from drctl.model.plan import OnFailure
+from drctl.model.words import OnFailure
 from tests.support.world import Bench, exits, plan, step
 
 ASKED = StopRequested(by="thandi: the data centre is back", how="abort")

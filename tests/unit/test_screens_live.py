@@ -80,7 +80,7 @@ def test_a_moment_of_a_run() -> None:
 def test_an_outage_without_a_start_is_said_plainly() -> None:
     lines = plain(scene(samples.drill()[:6]))
     assert lines[0].startswith(" DRILL ")
-    assert lines[1].startswith(" RTO  outage start not known: give it with --outage-started")
+    assert lines[1].startswith(" RTO  outage start not known (--outage-started)")
 
 
 def test_more_time_than_expected_is_yellow() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,7 +12,8 @@ import pytest
 
 from drctl.errors import DrctlError, ExitCode, UsageError
 from drctl.model.events import Ended
-from drctl.model.plan import Mark
+from drctl.model.exposure import exposure_line
+from drctl.model.words import Mark
 from drctl.report.facts import ClockRow, Given, Summary
 from drctl.report.summary import summarise
 from drctl.screens import problems
@@ -180,3 +182,10 @@ def test_a_run_that_nobody_conducts_is_not_said_to_go_on() -> None:
 @pytest.mark.parametrize("width", [60, 80])
 def test_status_fits(all_runs: list[Summary], width: int) -> None:
     assert max(len(line) for line in status_text(all_runs, width=width).splitlines()) <= width
+
+
+@pytest.mark.parametrize("width", range(60, 100))
+def test_a_command_of_a_service_with_hyphens_is_not_broken_in_its_name(width: int) -> None:
+    one = replace(summarise(samples.succeeded()), service="taskflow-demo")
+    exposed = {"taskflow-demo": exposure_line(None, now=samples.START, service="taskflow-demo")}
+    assert re.search(r"drctl\s+backups\s+taskflow-demo$", status_text([one], width=width, exposures=exposed), re.M)
