@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import yaml
 
 from drctl.model.scalars import VARIABLE_NAME
 from drctl.read.diagnostics import Diagnostic, Severity, quoted
@@ -52,7 +50,6 @@ _OPENSSH_ONLY = (
 )
 _NOT_GROUPS = ("_meta", "all", "ungrouped")
 _SHOWN = 12
-_MAP = "tag:yaml.org,2002:map"
 
 
 def from_ansible(
@@ -170,11 +167,11 @@ class _Reader:
     def _host(self, name: str) -> tuple[dict[str, Any], Node]:
         path, values = (*_HOSTVARS, name), self._values(name)
         host: dict[str, Any] = {}
-        pairs: list[tuple[Node, Node]] = []
+        nodes: dict[str, tuple[Node, Node]] = {}
 
         def put(key: str, value: Any, at: Path) -> None:
             host[key] = value
-            pairs.append((self._key(key, at), self._node(at)))
+            nodes[key] = self._key(at), self._node(at)
 
         if SITE not in values:
             hint = f"{SITE}: NAME in host_vars/{name}.yml, or for all of a site in group_vars; a host that is none of "
@@ -193,14 +190,14 @@ class _Reader:
         kept = [variable for variable in values if self._is_for_scripts(path, variable)]
         if kept:
             put("vars", {variable: values[variable] for variable in kept}, path)
-            nodes = _pairs(self._node(path))
-            pairs[-1] = (pairs[-1][0], self._mapping([nodes[variable] for variable in kept], path))
+            known = self._node(path).keyed or {}
+            nodes["vars"] = self._key(path), self._mapping({variable: known[variable] for variable in kept}, path)
         groups = self._groups(name)
         if groups:
             put("groups", groups, path)
-            words = [self._key(group, path) for group in groups]
-            pairs[-1] = (pairs[-1][0], _like(yaml.SequenceNode("tag:yaml.org,2002:seq", words), self._node(path)))
-        return host, self._mapping(pairs, path)
+            here = self._node(path)
+            nodes["groups"] = self._key(path), Node(here.start, here.end, items=(self._key(path),) * len(groups))
+        return host, self._mapping(nodes, path)
 
     def _sites(self) -> str:
         known = next((v[ABOUT_ALL].get("sites") for v in self._hostvars.values() if ABOUT_ALL in v), None)
@@ -252,32 +249,24 @@ class _Reader:
         )
 
     def _tree(self, about_path: Path, hosts: dict[str, Node]) -> Node:
-        known = _pairs(self._node(_HOSTVARS))
-        pairs = [
-            (known[name][0] if name in known else self._key(name, _HOSTVARS), node) for name, node in hosts.items()
-        ]
-        about = [*_pairs(self._node(about_path)).values()]
-        return self._mapping([*about, (self._key("hosts", _HOSTVARS), self._mapping(pairs, _HOSTVARS))], about_path)
+        known = self._node(_HOSTVARS).keyed or {}
+        nodes = {
+            name: (known[name][0] if name in known else self._key(_HOSTVARS), node) for name, node in hosts.items()
+        }
+        about = self._node(about_path).keyed or {}
+        return self._mapping({**about, "hosts": (self._key(_HOSTVARS), self._mapping(nodes, _HOSTVARS))}, about_path)
 
     def _node(self, path: Path) -> Node:
         return self._places._find(path)[0]
 
-    def _key(self, name: str, path: Path) -> Node:
-        """A key that stands where the JSON has another."""
+    def _key(self, path: Path) -> Node:
+        """Where a key stands that the JSON has not: it stands for the one at the path."""
         node, key = self._places._find(path)
-        return _like(yaml.ScalarNode("tag:yaml.org,2002:str", name), key if key is not None else node)
+        return key if key is not None else node
 
-    def _mapping(self, pairs: list[tuple[Node, Node]], path: Path) -> Node:
-        return _like(yaml.MappingNode(_MAP, pairs), self._node(path))
-
-
-def _like(node: Node, other: Node) -> Node:
-    node.start_mark, node.end_mark = other.start_mark, other.end_mark
-    return node
-
-
-def _pairs(node: Node) -> dict[str, tuple[Node, Node]]:
-    return {key.value: (key, value) for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
+    def _mapping(self, keyed: Mapping[str, tuple[Node, Node]], path: Path) -> Node:
+        node = self._node(path)
+        return Node(node.start, node.end, keyed=keyed)
 
 
 def _texts(value: Any) -> list[str]:

@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import yaml
-
 from drctl.read.diagnostics import Diagnostic, Severity
 from drctl.read.text import SourceText
 from drctl.read.yaml import Node
@@ -48,12 +46,12 @@ class Places:
         """The place of words within the text at the path; ``pattern`` finds them where plain words would not do."""
         node, _ = self._find(path)
         expression = re.compile(pattern if pattern is not None else re.escape(words))
-        last = min(node.end_mark.line, len(self.source.lines) - 1)
-        for number in range(node.start_mark.line, last + 1):
+        last = min(node.end.line, len(self.source.lines) - 1)
+        for number in range(node.start.line, last + 1):
             line = self.source.lines[number]
-            begin = node.start_mark.column if number == node.start_mark.line else 0
+            begin = node.start.column if number == node.start.line else 0
             found = expression.search(line, begin)
-            if found and not (_is_block(node) and number == node.start_mark.line):
+            if found and not (_is_block(node) and number == node.start.line):
                 return Place(line=number + 1, column=found.start() + 1, length=max(1, len(found.group())))
         return _place(node)
 
@@ -63,16 +61,16 @@ class Places:
         It is exact in a literal block. Elsewhere YAML folds lines and takes escapes out, so the words are looked for.
         """
         node, _ = self._find(path)
-        if getattr(node, "style", None) != "|":
+        if node.style != "|":
             return self.within(path, name, rf"\$\{{?[#!]?{re.escape(name)}(?![A-Za-z0-9_])")
         number = self.script_line(path) - 1 + line
-        indent = _block_indent(self.source.lines, node.start_mark.line + 1)
+        indent = _block_indent(self.source.lines, node.start.line + 1)
         return Place(line=number + 1, column=indent + column + 1, length=len(name) + 1)
 
     def script_line(self, path: Path) -> int:
         """The line of the file, from 1, that the text's first line stands in."""
         node, _ = self._find(path)
-        return int(node.start_mark.line) + (2 if _is_block(node) else 1)
+        return int(node.start.line) + (2 if _is_block(node) else 1)
 
     def problem(
         self,
@@ -103,13 +101,10 @@ class Places:
         node: Node = self.root
         key_node: Node | None = None
         for part in path:
-            if isinstance(node, yaml.MappingNode):
-                pair = next(((k, v) for k, v in node.value if k.value == str(part)), None)
-                if pair is None:
-                    break
-                key_node, node = pair
-            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-                key_node, node = None, node.value[part]
+            if node.keyed is not None and str(part) in node.keyed:
+                key_node, node = node.keyed[str(part)]
+            elif isinstance(part, int) and part < len(node.items):
+                key_node, node = None, node.items[part]
             else:
                 break
         return node, key_node
@@ -145,7 +140,7 @@ def spoken(path: Path) -> str:
 
 
 def _is_block(node: Node) -> bool:
-    return getattr(node, "style", None) in ("|", ">")
+    return node.style in ("|", ">")
 
 
 def _block_indent(lines: tuple[str, ...], first: int) -> int:
@@ -156,6 +151,6 @@ def _block_indent(lines: tuple[str, ...], first: int) -> int:
 
 
 def _place(node: Node) -> Place:
-    start, end = node.start_mark, node.end_mark
+    start, end = node.start, node.end
     length = end.column - start.column if end.line == start.line else 1
     return Place(line=start.line + 1, column=start.column + 1, length=max(1, length))
