@@ -135,17 +135,18 @@ def _held_to_its_word(step: Step, end: _End) -> tuple[_End, dict[str, str]]:
     """Compare a success with what the step promised to print."""
     text = end.output.tail if end.output else ""
     if step.expect is not None and text.strip() != step.expect:
-        return _unexpected(end, step.expect, text), {}
+        return _unexpected(step, end, step.expect, text), {}
     try:
-        return end, capture(step.captures, text)
+        return end, capture(step.captures, end.output)
     except ValueError as error:
         # The command itself did succeed, so trying it again would change nothing but the number of times it ran.
         why = f"it ran, but its output is not what capture expects: {error}"
         return replace(end, outcome=Outcome.FAILED, reason=Reason.CAPTURE, detail=why), {}
 
 
-def _unexpected(end: _End, wanted: str, text: str) -> _End:
-    why = f"it printed {text.strip()[:200]!r}, and {wanted!r} was expected"
+def _unexpected(step: Step, end: _End, wanted: str, text: str) -> _End:
+    printed = "something else (withheld: the step is sensitive)" if step.sensitive else repr(text.strip()[:200])
+    why = f"it printed {printed}, and {wanted!r} was expected"
     return replace(end, outcome=Outcome.FAILED, reason=Reason.EXPECTATION, detail=why)
 
 
@@ -276,7 +277,7 @@ class _Doer:
             if end.outcome is Outcome.SUCCEEDED and verify.expect is not None:
                 text = end.output.tail if end.output else ""
                 if text.strip() != verify.expect:
-                    end = _unexpected(end, verify.expect, text)
+                    end = _unexpected(self.step, end, verify.expect, text)
             if end.outcome is Outcome.SUCCEEDED or self.world.clock.monotonic() + verify.every_s > until_s:
                 return end
             self._sleep(verify.every_s)

@@ -6,12 +6,16 @@ import json
 import re
 from collections.abc import Mapping
 
+from drctl.model.events import Output
 from drctl.model.plan import Capture, CaptureType
 from drctl.model.units import parse_duration, parse_instant
 
 _NAME = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*(B|[kKMGT]i?B?)?")
 _FACTORS = {"": 1, "k": 1024, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+_LONGEST = 100  # characters of a number: the largest of 256 bits has 78 digits
+_LONGEST_S = 100 * 365 * 86_400.0
+_LARGEST = 2**63 - 1  # bytes
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
@@ -33,7 +37,7 @@ def number_of(text: str) -> float:
     return float(text)
 
 
-def capture(captures: tuple[Capture, ...], output: str) -> dict[str, str]:
+def capture(captures: tuple[Capture, ...], output: Output | None) -> dict[str, str]:
     """The values that an output holds: all of it for one capture, else line by line.
 
     Raises:
@@ -41,7 +45,8 @@ def capture(captures: tuple[Capture, ...], output: str) -> dict[str, str]:
     """
     if not captures:
         return {}
-    parts = [output.strip()] if len(captures) == 1 else output.strip().splitlines()
+    text = _whole(output).strip()
+    parts = [text] if len(captures) == 1 else text.splitlines()
     if len(parts) < len(captures):
         raise ValueError(f"{len(captures)} lines were expected for {', '.join(c.name for c in captures)}")
     found = {}
@@ -53,7 +58,21 @@ def capture(captures: tuple[Capture, ...], output: str) -> dict[str, str]:
     return found
 
 
+def _whole(output: Output | None) -> str:
+    """Its text, when that is all of it: a value that is a part of itself would go into later scripts unnoticed."""
+    if output is None:
+        return ""
+    kept = len(output.tail.encode())
+    if output.bytes > kept:
+        raise ValueError(f"it is {output.bytes} bytes long, and only the last {kept} are at hand: print less")
+    if "\ufffd" in output.tail or "\0" in output.tail:
+        raise ValueError(f"it is not UTF-8, or holds a NUL: {output.tail.strip()[:60]!r}")
+    return output.tail
+
+
 def _typed(kind: CaptureType, text: str) -> str:
+    if kind not in (CaptureType.TEXT, CaptureType.JSON) and len(text) > _LONGEST:
+        raise ValueError(f"{text[:60]!r}, and {len(text) - 60} characters more, is too long for the type {kind}")
     match kind:
         case CaptureType.TEXT:
             return text
@@ -65,11 +84,28 @@ def _typed(kind: CaptureType, text: str) -> str:
             return parse_instant(text).isoformat()
         case CaptureType.DURATION:
             plain = re.fullmatch(r"-?\d+(\.\d+)?", text)
-            return str(float(text) if plain else parse_duration(text))
+            seconds = float(text) if plain else parse_duration(text)
+            if abs(seconds) > _LONGEST_S:
+                raise ValueError(f"{text!r} is more than 100 years")
+            return str(seconds)
         case CaptureType.BYTES:
             match = _BYTES.fullmatch(text)
             if match is None:
                 raise ValueError(f"{text[:60]!r} is not a size")
-            return str(int(float(match.group(1)) * _FACTORS[(match.group(2) or "").rstrip("B").rstrip("i")]))
+            size = int(float(match.group(1)) * _FACTORS[(match.group(2) or "").rstrip("B").rstrip("i")])
+            if size > _LARGEST:
+                raise ValueError(f"{text!r} is more than 8 EiB")
+            return str(size)
         case CaptureType.JSON:
-            return json.dumps(json.loads(text), sort_keys=True)
+            return _json(text)
+
+
+def _json(text: str) -> str:
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)  # NaN and Infinity: Python's words, and not JSON's
+
+    try:
+        return json.dumps(json.loads(text, parse_constant=refuse), sort_keys=True)
+    except (ValueError, RecursionError) as error:
+        where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise ValueError(f"{text[:60]!r} is not JSON that drctl can read{where}") from None

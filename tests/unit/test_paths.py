@@ -19,12 +19,14 @@ from drctl.model.plan import (
     Plan,
     Retry,
     Section,
+    Shell,
     Stage,
     Step,
     Transfer,
     Variable,
+    Verify,
 )
-from tests.support.world import Bench, FakeHosts, Scripted, endpoint, exits, ok, plan, plan_of_stages, step
+from tests.support.world import CONTINUE, Bench, FakeHosts, Scripted, endpoint, exits, ok, plan, plan_of_stages, step
 
 
 def staged(**sections: list[Step]) -> Plan:
@@ -226,6 +228,20 @@ def test_nothing_of_a_sensitive_output_is_written_down_but_its_size_and_sum() ->
     finished = next(e.body for e in bench.events if isinstance(e.body, AttemptFinished))
     assert finished.output is not None
     assert finished.output.bytes == 7
+
+
+def test_what_a_sensitive_step_printed_against_its_word_is_not_written_down_either() -> None:
+    look = Verify(action=Shell(script="look"), expect="rows", within_s=1)
+    held = step("keys", read_only=True, sensitive=True, expect="key", on_failure=CONTINUE)
+    verified = step("made", sensitive=True, verify=look, on_failure=CONTINUE)
+    hosts = FakeHosts(scripts={"keys": lambda _: ok(b"hunter2"), "look": lambda _: ok(b"hunter2")})
+    bench = Bench(plan(held, verified), hosts=hosts)
+    state = bench.run()
+    assert "hunter2" not in repr([e for e in bench.events if not isinstance(e.body, RunStarted)])
+    for name, wanted in (("keys", "key"), ("made", "rows")):
+        known = state.target(Target(name, "standby"))
+        said = f"it printed something else (withheld: the step is sensitive), and {wanted!r} was expected"
+        assert (known.outcome, known.detail) == (Outcome.FAILED, said)
 
 
 def test_every_question_has_words_for_who_is_waited_for() -> None:
