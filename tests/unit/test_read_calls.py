@@ -146,6 +146,7 @@ def test_ids_with_a_slash_and_a_dot_are_names_of_jobs() -> None:
 @pytest.mark.parametrize("kind", ["int", "bytes", "duration", "time", "json", "text"])
 def test_a_condition_is_compared_with_what_capture_keeps(kind: str) -> None:
     from drctl.engine.values import capture
+    from drctl.model.events import Output
     from drctl.model.plan import Capture, CaptureType
     from drctl.read.lint_conditions import captured_text
 
@@ -153,7 +154,8 @@ def test_a_condition_is_compared_with_what_capture_keeps(kind: str) -> None:
         "int": "007", "bytes": "1024", "duration": "1h30m", "time": "2026-11-23T03:12:00+02:00",
         "json": '{"b": 1, "a": [true]}', "text": "as it is",
     }[kind]  # fmt: skip
-    [kept] = capture((Capture(name="x", type=CaptureType(kind)),), text).values()
+    printed = Output(sha256="", bytes=len(text), tail=text)
+    [kept] = capture((Capture(name="x", type=CaptureType(kind)),), printed).values()
     assert captured_text(kind, text) == kept
 
 
