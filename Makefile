@@ -4,7 +4,7 @@ export UV_PYTHON_DOWNLOADS ?= never
 # Compiled modules are kept: the tests start drctl some hundred times.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup failover test crash check bench docs lab-down
+.PHONY: setup failover test tiers crash check bench docs lab-down
 
 setup: ; @sh .ci/setup
 
@@ -12,6 +12,9 @@ failover: setup ; @sh .ci/failover $(DRCTL)
 
 # Three processes, each with a lab of its own: they wait for hosts most of the time.
 test: setup ; @.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+# All tests of the lab in its two lesser tiers, by somebody without root; one of them: make tiers ONLY=loopback.
+tiers: setup ; @.venv/bin/python -m tests.tiers $(if $(ONLY),--tier $(ONLY))
 
 crash: setup ; @.venv/bin/python -m tests.crash --labs 2
 

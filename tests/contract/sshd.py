@@ -45,6 +45,21 @@ def children_of(pid: int) -> list[int]:
     return direct + [below for child in direct for below in children_of(child)]
 
 
+def _let_root_have_an_sshd(directory: Path) -> None:
+    """What an init script would have made; and for root of a user namespace two files that it owns and can read.
+
+    They are mounted in that namespace, and gone with it. An account whose shadow cannot be read counts as locked.
+    """
+    place = Path("/run/sshd")
+    place.mkdir(mode=0o755, exist_ok=True)
+    if place.stat().st_uid != 0:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=64k", "none", place], check=True)
+    if not os.access("/etc/shadow", os.R_OK):
+        shadow = directory / "shadow"
+        shadow.write_text("root:*:1::::::\n")
+        subprocess.run(["mount", "--bind", shadow, "/etc/shadow"], check=True)
+
+
 def _name_of(pid: int) -> str:
     """The program that a process runs; empty when it has gone."""
     try:
@@ -121,7 +136,7 @@ class Sshd:
         """Start it, and wait until it answers."""
         assert SSHD is not None
         if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd wants it, and an init script would have made it
+            _let_root_have_an_sshd(self.directory)
         log = self.directory / "sshd.log"
         self._server = server = subprocess.Popen(
             [SSHD, "-D", "-f", str(self.server_config), "-E", str(log)],

@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 from drctl.errors import LabError
-from drctl.lab import Lab, missing_prerequisites
+from drctl.lab import Lab
+from drctl.lab.prerequisites import missing_for
 from tests.crash.evidence import PRIMARY, Evidence, gather, never_arrived
 from tests.support import worker
 
@@ -236,11 +237,11 @@ def crash_lab(directory: Path, suffix: str = "") -> Iterator[Bench]:
         patch.setenv("DRCTL_LAB_NET", f"{first}.{int(second) + (100 if suffix else 0)}")
         patch.delenv("DRCTL_LAB_DIR", raising=False)
         lab = Lab.from_environment()
-        missing = missing_prerequisites(lab.settings.directory)
+        missing = missing_for(lab.settings)
         if missing:
             pytest.skip("the lab cannot run here; missing: " + "; ".join(item.what for item in missing))
         # Two of these on one machine take turns: each begins by removing what the last one left.
-        with Path(f"/run/lock/drctl-lab-{name}.tests").open("w") as file:
+        with worker.turn(name).open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
                 yield Bench(lab, directory)

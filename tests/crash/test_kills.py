@@ -11,6 +11,7 @@ import pytest
 
 from tests.crash.evidence import Evidence
 from tests.crash.kills import Bench, Kill, crash_lab
+from tests.support import needs
 
 pytestmark = pytest.mark.lab
 EVENTS = 60  # a whole failover has a few more; the sweep counts them
@@ -34,6 +35,7 @@ def drawn() -> list[Kill]:
 
 
 @pytest.mark.parametrize("number", range(KILLS))
+@pytest.mark.needs(needs.PGBACKREST)
 def test_killed_it_goes_on_and_nothing_is_done_twice(bench: Bench, number: int) -> None:
     kill = drawn()[number]
     row = bench.kill_once(kill)

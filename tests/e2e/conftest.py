@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from drctl.lab import Lab, tiers
+from drctl.lab import Lab
 from drctl.lab.prerequisites import missing_for
 from tests.contract.sshd import SSHD, Sshd
 from tests.support import worker
@@ -46,8 +45,7 @@ def _lab_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Session]
         if missing:
             pytest.skip("the lab cannot run here; missing: " + "; ".join(item.what for item in missing))
         # Two test sessions on one machine take turns: each begins by removing what the last one left.
-        turn = Path("/run/lock" if tiers.is_real_root() else tempfile.gettempdir()) / f"drctl-lab-{name}.tests"
-        with turn.open("w") as file:
+        with worker.turn(name).open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             session = _Session(lab, tmp_path_factory.mktemp("lab") / "lab.yml")
             session.renew()

@@ -13,9 +13,10 @@ from drctl.errors import ExitCode
 from drctl.lab import Lab
 from drctl.lab.commands import wait_until
 from drctl.lab.damage import Fault
+from tests.support import needs
 from tests.support.operator import ROOT, SERVICE, Operator
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.needs(needs.PGBACKREST)]
 
 HOW_TO = ROOT / "docs" / "how-to" / "can-we-restore-tonight.md"
 VAULT, DURBAN, CLOUDPROX = "offline-store", "teraco-dbn", "cloudprox"

@@ -10,6 +10,7 @@ import pytest
 
 from drctl.lab import Lab
 from tests.contract.sshd import Sshd
+from tests.support import needs
 from tests.support.days import Day, Machine, same, story
 
 JOBS = "/home/drctl/.local/state/drctl/jobs"
@@ -47,6 +48,7 @@ def hidden(lab: Lab, host: str, *programs: str) -> Iterator[None]:
 
 
 @pytest.mark.lab
+@pytest.mark.needs(needs.FILES)
 def test_a_target_with_no_room_for_the_jobs_files_runs_nothing(lab: Lab, tmp_path: Path) -> None:
     day = Day.on(Machine.in_lab(lab, "cloudprox", "no-room"), tmp_path)
     day.runbook(BOOK)
@@ -129,6 +131,7 @@ def test_a_target_with_no_room_for_the_jobs_files_runs_nothing(lab: Lab, tmp_pat
 
 
 @pytest.mark.lab
+@pytest.mark.needs(needs.FILES)
 def test_a_host_without_setsid_runs_steps_by_perl_or_python_and_without_these_none(lab: Lab, tmp_path: Path) -> None:
     day = Day.on(Machine.in_lab(lab, "cloudprox", "setsid"), tmp_path)
     day.runbook(BOOK)
@@ -177,6 +180,7 @@ def test_a_host_without_setsid_runs_steps_by_perl_or_python_and_without_these_no
 
 
 @pytest.mark.lab
+@pytest.mark.needs(needs.ACCOUNTS)
 def test_a_login_shell_that_knows_nothing_of_posix_and_talks(lab: Lab, tmp_path: Path) -> None:
     """csh, whose start-up file prints: what is sent goes to sh, and what csh says is no step's output."""
     day = Day.on(Machine.in_lab(lab, "cloudprox", "csh"), tmp_path)

@@ -10,9 +10,10 @@ import pytest
 
 from drctl.lab import Lab
 from drctl.lab.commands import wait_until
+from tests.support import needs
 from tests.support.operator import ROOT, SERVICE, Operator, wreck_both_sites
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900), pytest.mark.needs(needs.PGBACKREST)]
 
 HOME, AWAY = "xneelo-jnb", "azure-san"
 

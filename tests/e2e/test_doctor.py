@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 import subprocess
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from tests.contract.sshd import Sshd, make_key
 from tests.support.days import Day, Machine
+
+ME = getpass.getuser()
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def test_a_host_with_everything_wrong_is_told_all_at_once(sshd: Sshd, day: Day, 
     assert said == (
         "reached; clock +HOUR s; disk 97 %; sudo no; setsid is missing; its clock is +HOUR s off; its disk is 97 % "
         "full; sudo asks for a password\n"
-        f"ssh -F HERE/sshd/ssh_config -o HostName=127.0.0.1 -p {sshd.port} -l root testhost"
+        f"ssh -F HERE/sshd/ssh_config -o HostName=127.0.0.1 -p {sshd.port} -l {ME} testhost"
     )
 
 
@@ -71,7 +74,7 @@ def test_a_clock_that_knows_no_parts_of_a_second_is_a_clock(sshd: Sshd, day: Day
     [
         ("unknown host key", "the host key of testhost (127.0.0.1) is not known: it shows ssh-ed25519 SHA256:"),
         ("changed host key", "the host key of testhost (127.0.0.1) has changed: it shows ssh-ed25519 SHA256:"),
-        ("our key", "refused: testhost (ADDRESS) took none of the 1 keys offered for user root; nothing was sent\n"),
+        ("our key", f"refused: testhost (ADDRESS) took none of the 1 keys offered for user {ME}; nothing was sent\n"),
         ("nobody listens", "testhost (ADDRESS) does not take connections: Connection refused; nothing was sent\n"),
     ],
 )

@@ -11,10 +11,11 @@ import yaml
 
 from drctl.lab import Lab
 from drctl.lab.topology import DRILL_DATABASES, DRILL_EDGE, DRILL_HOSTS, PGDATA
+from tests.support import needs
 from tests.support.operator import ROOT, SERVICE, Operator
 from tests.support.pages import seat, type_all
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.needs(needs.PGBACKREST)]
 STAND_IN = f"{SERVICE}-drill"
 
 

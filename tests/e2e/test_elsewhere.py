@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from drctl.lab import Lab
+from tests.support import needs
 from tests.support.operator import ROOT, SERVICE, Operator, lose_the_primary_with_a_lagging_standby, until
 
 pytestmark = pytest.mark.lab
@@ -16,6 +17,7 @@ def started(step: str):
     return lambda e: e["body"]["type"] == "attempt_started" and e["body"].get("step") == step
 
 
+@pytest.mark.needs(needs.PGBACKREST)
 def test_an_abort_from_another_terminal_ends_the_job_on_its_host(fresh_lab: Lab, operator: Operator) -> None:
     fresh_lab.power_off("xneelo-jnb")
     with operator.begins() as running:
@@ -43,6 +45,7 @@ def test_an_abort_from_another_terminal_ends_the_job_on_its_host(fresh_lab: Lab,
     assert "who-writes" in operator.types("report").stdout
 
 
+@pytest.mark.needs(needs.LINKS)
 def test_an_approval_from_another_terminal_lets_a_paused_run_go_on(fresh_lab: Lab, operator: Operator) -> None:
     operator.changed(lambda inventory: inventory["services"][SERVICE].update(objectives={"rpo": "1s"}))
     lose_the_primary_with_a_lagging_standby(fresh_lab, seconds=5)
@@ -54,6 +57,7 @@ def test_an_approval_from_another_terminal_lets_a_paused_run_go_on(fresh_lab: La
     assert "agreed on the phone" in " ".join(operator.types("report").stdout.split())
 
 
+@pytest.mark.needs(needs.PGBACKREST)
 def test_a_check_of_the_readiness_changes_nothing(lab: Lab, operator: Operator) -> None:
     lab.wait_backup()
     query = "select count(*) from pg_stat_activity where backend_type = 'walsender'"

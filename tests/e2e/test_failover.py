@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from drctl.lab import Lab
+from tests.support import needs
 from tests.support.operator import ROOT, SERVICE, Operator, lose_the_primary_with_a_lagging_standby, until
 
 pytestmark = pytest.mark.lab
@@ -34,6 +35,7 @@ def lost_is_what_the_report_says(lab: Lab, operator: Operator) -> None:
     assert rpo < 5
 
 
+@pytest.mark.needs(needs.PGBACKREST)
 def test_the_power_of_the_whole_site_fails_and_the_service_is_back_with_nothing_lost(
     fresh_lab: Lab, operator: Operator
 ) -> None:
@@ -65,6 +67,7 @@ def no_power_switch(inventory: dict) -> None:
     inventory["services"][SERVICE]["commands"]["power_off_primary"] = ["false"]
 
 
+@pytest.mark.needs(needs.LINKS)
 def test_without_a_fence_it_stops_and_a_typed_override_goes_into_the_evidence(
     fresh_lab: Lab, operator: Operator
 ) -> None:
@@ -83,6 +86,7 @@ def test_without_a_fence_it_stops_and_a_typed_override_goes_into_the_evidence(
     assert fresh_lab.psql("azure-san", "select pg_is_in_recovery()").strip() == "f"
 
 
+@pytest.mark.needs(needs.PGBACKREST)
 def test_a_frozen_primary_is_fenced_and_cannot_come_back_to_write(fresh_lab: Lab, operator: Operator) -> None:
     """A paused host accepts connections and never answers; thawed after the promotion it would write again."""
     fresh_lab.freeze("xneelo-jnb")
@@ -92,6 +96,7 @@ def test_a_frozen_primary_is_fenced_and_cannot_come_back_to_write(fresh_lab: Lab
     lost_is_what_the_report_says(fresh_lab, operator)
 
 
+@pytest.mark.needs(needs.LINKS)
 def test_a_standby_that_lags_beyond_the_rpo_waits_for_a_person(fresh_lab: Lab, operator: Operator) -> None:
     def tight(inventory: dict) -> None:
         inventory["services"][SERVICE]["objectives"] = {"rpo": "2s"}
@@ -108,6 +113,7 @@ def test_a_standby_that_lags_beyond_the_rpo_waits_for_a_person(fresh_lab: Lab, o
     assert "the client agreed" in operator.types("report").stdout
 
 
+@pytest.mark.needs(needs.PGBACKREST)
 def test_drctl_killed_in_the_middle_of_the_promotion_goes_on_and_promotes_once(
     fresh_lab: Lab, operator: Operator
 ) -> None:
@@ -125,6 +131,7 @@ def test_drctl_killed_in_the_middle_of_the_promotion_goes_on_and_promotes_once(
     lost_is_what_the_report_says(fresh_lab, operator)
 
 
+@pytest.mark.needs(needs.PGBACKREST)
 def test_two_operators_at_once_and_a_first_ctrl_c(fresh_lab: Lab, operator: Operator) -> None:
     fresh_lab.power_off("xneelo-jnb")
     with operator.begins() as running:
@@ -170,10 +177,12 @@ def test_the_wrong_key_is_refused(lab: Lab, operator: Operator, tmp_path: Path) 
     changed.write_text(re.sub(r"(IdentityFile\s+)\S+", rf"\g<1>{tmp_path / 'wrong'}", config))
     operator.changed(lambda inventory: inventory["ssh"].update(config=str(changed)))
     done = operator.failover(code=7)
-    assert "took none of the 1 keys offered for user drctl; nothing was sent" in done.stderr
+    user = lab.settings.login_user
+    assert f"took none of the 1 keys offered for user {user}; nothing was sent" in done.stderr
     assert "perhaps this service has failed over already" not in done.stderr, "a refusal is not a no"
 
 
+@pytest.mark.needs(needs.SPACES)
 def test_a_dry_run_renders_everything_and_connects_to_nothing(lab: Lab, operator: Operator) -> None:
     before = time.time()
     done = subprocess.run(

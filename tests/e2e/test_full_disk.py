@@ -9,10 +9,11 @@ import pytest
 
 from drctl.lab import Lab
 from drctl.lab.commands import wait_until
+from tests.support import needs
 from tests.support.operator import ROOT
 from tests.support.pages import type_all
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900), pytest.mark.needs(needs.PGBACKREST)]
 
 HOME, AWAY = "xneelo-jnb", "azure-san"
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from drctl.lab import Lab
+from tests.support import needs
 from tests.support.operator import ROOT
 from tests.support.pages import seat, type_all
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900), pytest.mark.needs(needs.PGBACKREST)]
 
 HOW_TO = ROOT / "docs" / "how-to"
 

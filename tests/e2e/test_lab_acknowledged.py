@@ -13,6 +13,8 @@ from drctl.lab import Lab
 from drctl.lab.commands import wait_until
 from drctl.lab.edge import health
 from tests.crash.evidence import never_arrived
+from tests.support import needs
+from tests.support.operator import at_home
 
 pytestmark = pytest.mark.lab
 
@@ -25,9 +27,10 @@ psql -XAtqc "ALTER SYSTEM SET restore_command = ''" -c 'SELECT pg_reload_conf()'
 
 
 def promote_and_repoint(lab: Lab) -> None:
-    done = lab.ssh("azure-san", ["sudo -n -H -u postgres -- sh -s"], stdin=PROMOTE)
+    promote = at_home(lab, "azure-san", PROMOTE)
+    done = lab.ssh("azure-san", ["sudo -n -H -u postgres -- sh -s"], stdin=promote)
     assert done.returncode == 0, done.stderr
-    done = lab.ssh("edge", ["/opt/taskflow/bin/repoint", lab.settings.address("azure-san")])
+    done = lab.ssh("edge", [at_home(lab, "edge", "/opt/taskflow/bin/repoint"), lab.settings.address("azure-san")])
     assert done.returncode == 0, done.stderr
 
 
@@ -64,6 +67,7 @@ def test_a_failover_over_a_healthy_link_loses_nothing_that_had_arrived(fresh_lab
     assert found["present"] > 30
 
 
+@pytest.mark.needs(needs.LINKS)
 def test_what_a_cut_link_lost_is_missing_and_named(fresh_lab: Lab) -> None:
     lab = fresh_lab
     lab.cut("xneelo-jnb", "azure-san")

@@ -15,8 +15,9 @@ from drctl.lab import Lab
 from drctl.lab.commands import wait_until
 from drctl.lab.damage import Fault
 from drctl.lab.topology import COPIES, DATABASE_HOSTS, REPOSITORY_HOST, REPOSITORY_HOSTS
+from tests.support import needs
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.needs(needs.PGBACKREST)]
 
 BACKUPS = "/opt/taskflow/bin/backups"
 VERIFY = "pgbackrest --stanza=main verify --verbose --log-level-console=detail --output=text"

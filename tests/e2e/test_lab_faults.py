@@ -16,8 +16,15 @@ from drctl.lab import Lab
 from drctl.lab.commands import wait_until
 from drctl.lab.edge import health
 from drctl.lab.latency import Latency
+from tests.support import needs
+from tests.support.operator import at_home
 
 pytestmark = pytest.mark.lab
+
+
+def database(lab: Lab, host: str, *verbs: str) -> list[str]:
+    """The words that do this to a host's PostgreSQL, one after the other."""
+    return ["; ".join(at_home(lab, host, f"/opt/taskflow/bin/database {verb}") for verb in verbs)]
 
 
 def boot_id(lab: Lab, host: str) -> str:
@@ -35,6 +42,7 @@ def reaches(address: str, port: int = 22, timeout: float = 0.6) -> bool:
     return True
 
 
+@pytest.mark.needs(needs.BOOT_ID)
 def test_power_off_is_proved_and_power_on_boots_again(fresh_lab: Lab) -> None:
     lab, name = fresh_lab, "xneelo-jnb"
     before = boot_id(lab, name)
@@ -69,24 +77,25 @@ def test_the_application_itself_says_so_when_the_primary_is_lost(fresh_lab: Lab)
 
 def test_a_database_that_was_fenced_over_ssh_stays_down_after_a_reboot(fresh_lab: Lab) -> None:
     lab, name = fresh_lab, "xneelo-jnb"
-    done = lab.ssh(name, ["/opt/taskflow/bin/database disable"])
+    done = lab.ssh(name, database(lab, name, "disable"))
     assert done.returncode == 0, done.stderr
     lab.power_off(name)
     lab.power_on(name)
-    assert lab.ssh(name, ["/opt/taskflow/bin/database status"]).stdout == "stopped disabled\n"
-    assert lab.ssh(name, ["/opt/taskflow/bin/database enable; /opt/taskflow/bin/database start"]).returncode == 0
+    assert lab.ssh(name, database(lab, name, "status")).stdout == "stopped disabled\n"
+    assert lab.ssh(name, database(lab, name, "enable", "start")).returncode == 0
     assert lab.psql(name, "SELECT pg_is_in_recovery()") == "f"
 
 
 def test_postgresql_that_was_killed_can_be_started_again(fresh_lab: Lab) -> None:
     lab, name = fresh_lab, "xneelo-jnb"
-    script = 'kill -9 "$(head -1 /var/lib/postgresql/15/main/postmaster.pid)"\n'
+    script = at_home(lab, name, 'kill -9 "$(head -1 /var/lib/postgresql/15/main/postmaster.pid)"\n')
     assert lab.ssh(name, ["sudo", "-n", "-u", "postgres", "sh", "-s"], stdin=script).returncode == 0
     # Its process number must be free at once: nobody reaps it but the host's own init.
-    assert wait_until(lambda: lab.ssh(name, ["/opt/taskflow/bin/database start"]).returncode == 0, within=15)
+    assert wait_until(lambda: lab.ssh(name, database(lab, name, "start")).returncode == 0, within=15)
     assert lab.psql(name, "SELECT 1") == "1"
 
 
+@pytest.mark.needs(needs.PGBACKREST)
 def test_a_process_number_of_the_last_boot_does_not_keep_postgresql_from_starting(fresh_lab: Lab) -> None:
     lab, name = fresh_lab, "azure-san"
     # After a power failure the file is still there, and its number may be another program's of the same user.
@@ -108,7 +117,9 @@ def test_a_frozen_primary_answers_nothing_and_goes_on_when_it_is_thawed(fresh_la
     assert not lab.freeze(name)
     with pytest.raises(LabError, match="503"):
         health(lab.settings)
-    assert reaches(lab.settings.address(name)), "the kernel still answers for a host that is frozen"
+    assert reaches(lab.settings.address(name), lab.settings.ssh_port), (
+        "the kernel still answers for a host that is frozen"
+    )
     assert lab.status().hosts[2].power == "frozen"
     with pytest.raises(LabError, match="is frozen"):
         lab.psql(name, "SELECT 1")
@@ -120,6 +131,7 @@ def test_a_frozen_primary_answers_nothing_and_goes_on_when_it_is_thawed(fresh_la
     assert lab.power_off(name) == {name: True}, "power off ends a frozen host too"
 
 
+@pytest.mark.needs(needs.LINKS)
 def test_cut_and_heal(fresh_lab: Lab) -> None:
     lab = fresh_lab
     address = lab.settings.address("azure-san")
@@ -139,6 +151,7 @@ def test_cut_and_heal(fresh_lab: Lab) -> None:
     assert lab.status().cuts == ()
 
 
+@pytest.mark.needs(needs.LINKS)
 def test_a_link_that_is_cut_one_way_still_carries_the_other(lab: Lab) -> None:
     """What is asked arrives and the answer does not: whoever asks takes the other end for dead."""
     init = lab.host("cloudprox").init
@@ -170,6 +183,7 @@ def test_a_link_that_is_cut_one_way_still_carries_the_other(lab: Lab) -> None:
         lab.heal_all()
 
 
+@pytest.mark.needs(needs.LINKS)
 def test_power_on_does_not_need_the_operators_link(fresh_lab: Lab) -> None:
     lab = fresh_lab
     lab.cut("operator", "azure-san")
@@ -177,6 +191,7 @@ def test_power_on_does_not_need_the_operators_link(fresh_lab: Lab) -> None:
     assert lab.power_on("azure-san") == {"azure-san": True}
 
 
+@pytest.mark.needs(needs.LINKS)
 def test_rate_slows_a_link_down(fresh_lab: Lab) -> None:
     lab = fresh_lab
 
@@ -205,6 +220,7 @@ def round_trip_ms(address: str) -> float:
     return min(times)
 
 
+@pytest.mark.needs(needs.LINKS)
 def test_latency_makes_a_link_longer_and_the_others_not(lab: Lab) -> None:
     near, far = lab.settings.address("edge"), lab.settings.address("cloudprox")
     ssh_from_edge = "exec 3<>/dev/tcp/cloudprox/22; read -r banner <&3; echo $banner"
@@ -238,6 +254,7 @@ def test_latency_makes_a_link_longer_and_the_others_not(lab: Lab) -> None:
     assert round_trip_ms(far) < 300
 
 
+@pytest.mark.needs(needs.LINKS)
 def test_a_relay_that_was_lost_is_seen_and_made_again(lab: Lab) -> None:
     address = lab.settings.address("cloudprox")
     try:
@@ -255,6 +272,7 @@ def test_a_relay_that_was_lost_is_seen_and_made_again(lab: Lab) -> None:
     assert reaches(address, timeout=5)
 
 
+@pytest.mark.needs(needs.LINKS)
 def test_a_latency_that_cannot_be(lab: Lab) -> None:
     for names, ms, said in (
         (["edge", "edge"], 5.0, "same host"),
@@ -267,6 +285,7 @@ def test_a_latency_that_cannot_be(lab: Lab) -> None:
     assert lab.status().latencies == ()
 
 
+@pytest.mark.needs(needs.BOOT_ID)
 def test_resize_reboots_once_and_then_is_done(fresh_lab: Lab) -> None:
     lab, name = fresh_lab, "azure-san"
     before = boot_id(lab, name)
@@ -287,9 +306,10 @@ def test_a_host_that_is_off_is_resized_and_stays_off(fresh_lab: Lab) -> None:
     assert lab.resize("azure-san", "standard")
     assert lab.status().hosts[3].power == "off"
     lab.power_on("azure-san")
-    assert lab.ssh("azure-san", ["cat /etc/lab/size"]).stdout == "standard\n"
+    assert lab.ssh("azure-san", [at_home(lab, "azure-san", "cat /etc/lab/size")]).stdout == "standard\n"
 
 
+@pytest.mark.needs(needs.HAPROXY)
 def test_repoint_holds_over_a_reboot_and_ends_old_sessions(fresh_lab: Lab) -> None:
     lab = fresh_lab
     old, new = lab.settings.address("xneelo-jnb"), lab.settings.address("azure-san")

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from drctl.lab import Lab, tiers
+from drctl.lab import Lab
 from drctl.lab.topology import DATABASE_HOSTS, DRILL_HOSTS, HOSTS, SIZES
+from tests.support import needs
 
 pytestmark = pytest.mark.lab
 
 
+@pytest.mark.needs(needs.SPACES, needs.BOOT_ID)
 def test_every_host_is_itself(lab: Lab) -> None:
     boots = {Path("/proc/sys/kernel/random/boot_id").read_text().strip()}
     for host in set(HOSTS) - set(DRILL_HOSTS):
@@ -25,12 +27,14 @@ def test_every_host_is_itself(lab: Lab) -> None:
     assert len(boots) == len(set(HOSTS) - set(DRILL_HOSTS)) + 1
 
 
+@pytest.mark.needs(needs.ACCOUNTS)
 def test_become_takes_a_script_on_standard_input(lab: Lab) -> None:
     for host in DATABASE_HOSTS:
         done = lab.ssh(host, ["sudo -n -H -u postgres -- sh -s"], stdin='id -un; echo "$HOME"; psql -XAtc "select 1"\n')
         assert done.stdout.split() == ["postgres", "/var/lib/postgresql", "1"], done.stderr
 
 
+@pytest.mark.needs(needs.FILES)
 def test_a_host_sees_neither_the_machine_nor_its_neighbours(lab: Lab) -> None:
     script = "ls -A /root /home /opt /srv; ls /etc/ssh; cat /etc/shadow | cut -d: -f2 | sort -u; ps ax -o comm="
     done = lab.ssh("edge", ["sudo", "-n", "sh", "-s"], stdin=script)
@@ -76,6 +80,7 @@ def test_no_secret_is_readable_by_others_or_seen_in_a_process_list(lab: Lab) -> 
                 assert not any(secret in seen for secret in secrets), (host, pid, place)
 
 
+@pytest.mark.needs(needs.SPACES)
 def test_init_reaps_what_is_left_to_it(lab: Lab) -> None:
     lab.ssh("cloudprox", ["setsid sh -c 'sleep 0.2 & exit' >/dev/null 2>&1 </dev/null &"])
     deadline = time.monotonic() + 5
@@ -89,6 +94,7 @@ def test_init_reaps_what_is_left_to_it(lab: Lab) -> None:
         assert time.monotonic() < deadline, left
 
 
+@pytest.mark.needs(needs.SPACES)
 def test_the_micro_instance_is_micro(lab: Lab) -> None:
     done = lab.ssh("azure-san", ["awk '/^MemTotal:/ {print int($2/1024)}' /proc/meminfo; cat /etc/lab/size"])
     assert done.stdout.split() == [str(SIZES["micro"].memory_mb), "micro"]
@@ -96,15 +102,15 @@ def test_the_micro_instance_is_micro(lab: Lab) -> None:
     assert lab.psql("azure-san", "SHOW max_connections") == lab.psql("xneelo-jnb", "SHOW max_connections")
 
 
+@pytest.mark.needs(needs.LIMITS)
 def test_the_micro_instance_has_no_more_memory_than_that(lab: Lab) -> None:
-    if tiers.tier() != tiers.ROOT:
-        pytest.skip(f"tier {tiers.tier()}: {tiers.LACKS[tiers.tier()]}")
     # The kernel ends who wants more.
     taken = lab.ssh("azure-san", ["python3 -c 'bytearray(700 * 1024 * 1024); print(\"got it\")'"])
     assert "got it" not in taken.stdout
     assert lab.ssh("xneelo-jnb", ["python3 -c 'bytearray(700 * 1024 * 1024); print(\"got it\")'"]).stdout == "got it\n"
 
 
+@pytest.mark.needs(needs.LIMITS)
 def test_the_micro_instance_is_slow(lab: Lab) -> None:
     work = "python3 -c 'import time; t = time.process_time()\nwhile time.process_time() - t < 0.5: pass'"
     started = time.monotonic()
@@ -112,6 +118,7 @@ def test_the_micro_instance_is_slow(lab: Lab) -> None:
     assert time.monotonic() - started > 1.2, "half a second of work takes two at a quarter of a core"
 
 
+@pytest.mark.needs(needs.PGBACKREST)
 def test_the_database_is_set_up_as_a_careful_administrator_would(lab: Lab) -> None:
     settings = dict(
         line.split("|", 1)
@@ -129,6 +136,7 @@ def test_the_database_is_set_up_as_a_careful_administrator_would(lab: Lab) -> No
     assert lab.psql("azure-san", "SELECT pg_is_in_recovery()") == "t"
 
 
+@pytest.mark.needs(needs.PGBACKREST)
 def test_the_first_backup_and_the_archive(lab: Lab) -> None:
     lab.wait_backup()
     info = lab.ssh("cloudprox", ["sudo -n -H -u postgres pgbackrest --stanza=main info"]).stdout

@@ -16,6 +16,7 @@ from drctl.errors import DrctlError, LabError, LockedError
 from drctl.lab import Lab
 from drctl.lab.state import exclusive, lock_path
 from drctl.lab.topology import DRILL_HOSTS, HOSTS, Settings
+from tests.support import needs
 
 pytestmark = pytest.mark.lab
 
@@ -48,6 +49,7 @@ def test_a_second_up_touches_nothing(lab: Lab) -> None:
     assert [lab.host(name).init for name in HOSTS] == before
 
 
+@pytest.mark.needs(needs.LINKS)
 def test_down_leaves_nothing(other_lab: Lab, tmp_path: Path) -> None:
     assert other_lab.up(tmp_path / "lab.yml")
     # A relay for a slow link is a process of this machine's; it goes with the lab.
@@ -86,6 +88,7 @@ def test_an_up_that_was_killed_half_way_is_cleaned(other_lab: Lab, tmp_path: Pat
     assert traces(other_lab.settings) == []
 
 
+@pytest.mark.needs(needs.PGBACKREST)
 def test_an_up_that_fails_removes_what_it_made(other_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise LabError("the stanza cannot be made")
@@ -103,6 +106,7 @@ def test_two_ups_at_once(other_lab: Lab, tmp_path: Path) -> None:
     assert not other_lab.settings.directory.exists()
 
 
+@pytest.mark.needs(needs.LINKS)
 def test_a_net_that_is_taken_is_refused(lab: Lab, other_lab: Lab, tmp_path: Path) -> None:
     clash = Lab(Settings(other_lab.settings.name, lab.settings.net, other_lab.settings.directory))
     with pytest.raises(LabError, match="already has a route") as caught:
@@ -124,6 +128,7 @@ def test_verbs_without_a_lab_say_what_to_type(other_lab: Lab) -> None:
     assert "down" in CliRunner().invoke(app, ["status"]).stdout
 
 
+@pytest.mark.needs(needs.SPACES)
 def test_the_inventory_says_what_is_there(lab: Lab, lab_inventory: Path) -> None:
     assert lab_inventory.read_text() == lab.inventory_text()
     document = yaml.safe_load(lab_inventory.read_text())

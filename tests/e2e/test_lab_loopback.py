@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +15,12 @@ import yaml
 
 from drctl.lab import tiers
 from drctl.lab.prerequisites import missing_of_loopback
-from tests.support.person import Person, new_person, passed
+from tests.support.person import Person, passed, person_on
+from tests.tiers.drawn import drawn
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
-# What the tier can do, in as few labs as show it; the whole of it runs on the root tier.
+# What the tier can do, in as few labs as show it, and a few bad days more; ``make tiers`` runs all that there are.
 TESTS = {
     "test_lab_lifecycle.py": (
         "test_a_second_up_touches_nothing",
@@ -38,6 +37,9 @@ TESTS = {
         "test_the_doctor_reaches_every_host",
     ),
 }
+NAMES = list(
+    dict.fromkeys([f"tests/e2e/{file}::{test}" for file in TESTS for test in TESTS[file]] + drawn(tiers.LOOPBACK))
+)
 SERVICE = "taskflow-demo"
 
 
@@ -47,18 +49,10 @@ def person() -> Iterator[Person]:
     missing = missing_of_loopback(uid=1)
     if missing:
         pytest.skip("no lab on loopback here; missing: " + "; ".join(item.what for item in missing))
-    home = Path(tempfile.mkdtemp(prefix="drctl-lab-", dir="/var/tmp"))
-    home.chmod(0o755)
     lab = f"{os.environ.get('DRCTL_TEST_LAB', 'test')[:8]}l"
     net = os.environ.get("DRCTL_TEST_LAB_NET", "10.78")
-    somebody = new_person(home, lab=lab, net=net, uid=1_900_001, subordinates=False)
-    if os.geteuid() != 0:
-        somebody.environment["DRCTL_LAB_TIER"] = "loopback"
-    try:
+    with person_on(tiers.LOOPBACK, lab=lab, net=net) as somebody:
         yield somebody
-    finally:
-        somebody.drctl("lab", "down")
-        shutil.rmtree(home)
 
 
 @pytest.fixture(scope="module")
@@ -171,12 +165,12 @@ def outcomes(person: Person, up: subprocess.CompletedProcess[str]) -> dict[str, 
     """What came of each test, with a lab that the tests make anew and take away in the end."""
     assert person.drctl("lab", "down").returncode == 0
     person.environment["DRCTL_LAB_TIER"] = "loopback"
-    return person.tests(f"tests/e2e/{file}::{test}" for file, tests in TESTS.items() for test in tests)
+    return person.tests(NAMES)
 
 
-@pytest.mark.parametrize("name", [name for tests in TESTS.values() for name in tests])
+@pytest.mark.parametrize("name", NAMES)
 def test_on_loopback(outcomes: dict[str, ElementTree.Element], name: str) -> None:
-    passed(outcomes, name)
+    passed(outcomes, name.split("::")[1])
 
 
 def test_down_leaves_nothing(person: Person, outcomes: dict[str, ElementTree.Element]) -> None:

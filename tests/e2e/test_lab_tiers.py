@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,12 +11,13 @@ from xml.etree import ElementTree
 import pytest
 
 from drctl.lab import tiers
-from tests.support.person import Person, new_person, passed
+from tests.support.person import Person, passed, person_on
+from tests.tiers.drawn import drawn
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
-# What the tier can do, in as few labs as show it; the whole of it runs on the root tier.
+# What the tier can do, in as few labs as show it, and a few bad days more; ``make tiers`` runs all that there are.
 TESTS = {
     "test_lab_faults.py": (
         "test_power_off_is_proved_and_power_on_boots_again",
@@ -52,28 +51,22 @@ TESTS = {
         "test_a_login_shell_that_knows_nothing_of_posix_and_talks",
     ),
 }
+NAMES = list(
+    dict.fromkeys([f"tests/e2e/{file}::{test}" for file in TESTS for test in TESTS[file]] + drawn(tiers.NAMESPACES))
+)
 NET = "10.76"
 
 
 @pytest.fixture(scope="module")
 def person() -> Iterator[Person]:
     """Somebody who can make user namespaces; without that, everything here is skipped, and says why."""
-    if os.geteuid() == 0 and not tiers.is_real_root():
-        pytest.skip("this is a user namespace already: its root runs the other tests in it")
-    # Not below /tmp, which may be a tmpfs: older kernels keep no notes of an overlay there.
-    home = Path(tempfile.mkdtemp(prefix="drctl-lab-", dir="/var/tmp"))
-    home.chmod(0o755)
     lab = f"{os.environ.get('DRCTL_TEST_LAB', 'test')[:8]}n"
-    somebody = new_person(home, lab=lab, net=NET, uid=1_900_000, subordinates=True)
-    doctor = somebody.drctl("lab", "doctor")
-    try:
+    with person_on(tiers.NAMESPACES, lab=lab, net=NET) as somebody:
+        doctor = somebody.drctl("lab", "doctor")
         if doctor.returncode != 0:
             pytest.skip(f"no lab without root here: {doctor.stdout} {doctor.stderr[-600:]}")
         assert f"tier {tiers.NAMESPACES}" in doctor.stdout
         yield somebody
-    finally:
-        somebody.drctl("lab", "down")
-        shutil.rmtree(home)
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +99,12 @@ def test_verbs_go_in_by_themselves_and_other_programs_by_run(
 def outcomes(person: Person, up: subprocess.CompletedProcess[str]) -> dict[str, ElementTree.Element]:
     """What came of each test inside the namespaces, where they make the lab anew and take it away in the end."""
     assert up.returncode == 0
-    names = [f"tests/e2e/{file}::{test}" for file, tests in TESTS.items() for test in tests]
-    return person.tests(names, "lab", "run", "--")
+    return person.tests(NAMES, "lab", "run", "--")
 
 
-@pytest.mark.parametrize("name", [name for tests in TESTS.values() for name in tests])
+@pytest.mark.parametrize("name", NAMES)
 def test_in_user_namespaces(outcomes: dict[str, ElementTree.Element], name: str) -> None:
-    passed(outcomes, name)
+    passed(outcomes, name.split("::")[1])
 
 
 def test_down_leaves_nothing(person: Person, outcomes: dict[str, ElementTree.Element]) -> None:

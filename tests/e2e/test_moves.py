@@ -12,9 +12,10 @@ import pytest
 from drctl.errors import LabError
 from drctl.lab import Lab
 from drctl.lab.commands import wait_until
+from tests.support import needs
 from tests.support.operator import ROOT, SERVICE, Operator, until
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.needs(needs.PGBACKREST)]
 
 OLD, NEW = "xneelo-jnb", "azure-san"
 

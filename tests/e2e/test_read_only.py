@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from drctl.lab import Lab
+from tests.support import needs
 from tests.support.operator import SERVICE, Operator
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.needs(needs.PGBACKREST)]
 # What moves by itself while clients write and logs are kept; what a step changes there is asked of PostgreSQL.
 MOVES = (
     "var/log",

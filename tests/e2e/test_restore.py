@@ -13,10 +13,11 @@ import yaml
 from drctl.lab import Lab
 from drctl.lab.commands import wait_until
 from drctl.lab.damage import Fault
+from tests.support import needs
 from tests.support.operator import ROOT, SERVICE, Operator, began, ended, jobs_of, until, wreck_both_sites
 from tests.support.pages import type_all
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.needs(needs.PGBACKREST)]
 
 NIGHTLY = ["sudo", "-n", "-u", "postgres", "/opt/taskflow/bin/backups", "nightly"]
 

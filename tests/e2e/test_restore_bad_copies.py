@@ -12,9 +12,10 @@ import pytest
 from drctl.lab import Lab
 from drctl.lab.damage import Fault
 from drctl.lab.repository import Repository
+from tests.support import needs
 from tests.support.operator import Operator, ended, jobs_of, until, wreck_both_sites
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.needs(needs.PGBACKREST)]
 
 REPOSITORY, DURBAN, VAULT = "cloudprox", "teraco-dbn", "vault"
 

@@ -7,6 +7,7 @@ differ from run to run (times, ids, places) under fixed names.
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
@@ -54,16 +55,19 @@ class Machine:
         # The runs of earlier days are nobody's any more, and some were never over.
         for held in lab.settings.disk(host, "/home").glob("*/.local/state/drctl/services/*"):
             held.unlink()
-        config = lab.settings.directory / "ssh_config"
-        return cls(host, lab.settings.address(host), 22, "drctl", config, there, here)
+        settings = lab.settings
+        seen_there = str(here) if settings.loopback else there
+        config = settings.directory / "ssh_config"
+        port, user = settings.ssh_port, settings.login_user
+        return cls(host, settings.address(host), port, user, config, seen_there, here)
 
     @classmethod
-    def on_loopback(cls, sshd: Sshd, user: str = "root") -> Machine:
-        """A real sshd on this machine."""
+    def on_loopback(cls, sshd: Sshd) -> Machine:
+        """A real sshd on this machine, which lets in nobody but who started it."""
         effects = sshd.directory / "effects"
         effects.mkdir()
         effects.chmod(0o777)
-        return cls(sshd.name, "127.0.0.1", sshd.port, user, sshd.config, str(effects), effects)
+        return cls(sshd.name, "127.0.0.1", sshd.port, getpass.getuser(), sshd.config, str(effects), effects)
 
 
 class Following:

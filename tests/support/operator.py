@@ -13,6 +13,7 @@ import yaml
 
 from drctl.lab import Lab
 from drctl.lab.commands import wait_until
+from drctl.lab.loopback import relocated
 
 ROOT = Path(__file__).parents[2]
 SERVICE = "taskflow-demo"
@@ -90,6 +91,11 @@ def ended(step: str, outcome: str) -> Callable[[dict], bool]:
     return lambda e: (
         e["body"]["type"] == "attempt_finished" and (e["body"]["step"], e["body"]["outcome"]) == (step, outcome)
     )
+
+
+def at_home(lab: Lab, host: str, text: str) -> str:
+    """The text with a host's usual paths as they are in this tier."""
+    return relocated(lab.settings, host, text) if lab.settings.loopback else text
 
 
 def jobs_of(lab: Lab, host: str, step: str) -> int:

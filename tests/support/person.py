@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from drctl.lab import tiers
 from tests.support.operator import ROOT
 
 _FIRST_OF_THEIRS = 1_900_000_000
+INSIDE = "DRCTL_TEST_PERSON"
+"""What tells tests that such a person runs them."""
 # Makes root a person with an account and subordinate numbers, in a mount namespace: the machine's files stay as
 # they are. What Python needs may lie in a home that nobody else may enter; there it is all that can be seen.
 _BECOME = r"""
@@ -59,8 +65,9 @@ class Person:
     become: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
 
-    def types(self, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        environment = {
+    def environ(self) -> dict[str, str]:
+        """All that their programs are told."""
+        return {
             "HOME": str(self.home),
             "PATH": "/usr/bin:/bin",
             "TMPDIR": str(self.home / "tmp"),
@@ -71,10 +78,13 @@ class Person:
             "DRCTL_LAB_NET": self.net,
             "DRCTL_TEST_LAB": self.lab,
             "DRCTL_TEST_LAB_NET": self.net,
+            INSIDE: "1",
             **self.environment,
         }
+
+    def types(self, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*self.become, *words], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+            [*self.become, *words], cwd=ROOT, env=self.environ(), stdin=subprocess.DEVNULL, capture_output=True,
             text=True, timeout=timeout, check=False,
         )  # fmt: skip
 
@@ -83,24 +93,68 @@ class Person:
 
     def tests(self, names: Iterable[str], *within: str) -> dict[str, ElementTree.Element]:
         """What came of each of these tests, run by this person; ``within``: words of drctl to run them in."""
-        report = self.home / "junit.xml"
-        words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", f"--junitxml={report}", *names]
-        done = self.drctl(*within, *words, timeout=800) if within else self.types(*words, timeout=800)
-        assert report.exists(), done.stdout + done.stderr
-        return {case.attrib["name"]: case for case in ElementTree.parse(report).iter("testcase")}  # noqa: S314 (our own)
+        done = self.types(*self.words_of_tests(*names, within=within), timeout=800)
+        assert self.outcomes.exists(), done.stdout + done.stderr
+        return cases(self.outcomes)
+
+    @property
+    def outcomes(self) -> Path:
+        """What came of the tests that they ran last."""
+        return self.home / "junit.xml"
+
+    def words_of_tests(self, *words: str, within: Iterable[str] = ()) -> list[str]:
+        """The words that run tests; ``within``: words of drctl to run them in."""
+        python = [sys.executable, "-m"]
+        return [
+            *([*python, "drctl", *within] if within else []),
+            *(*python, "pytest", "-p", "no:cacheprovider", "-q", f"--junitxml={self.outcomes}", *words),
+        ]
+
+
+def cases(report: Path) -> dict[str, ElementTree.Element]:
+    """What a report of pytest has of each test, by the test's name."""
+    return {case.attrib["name"]: case for case in ElementTree.parse(report).iter("testcase")}  # noqa: S314 (our own)
 
 
 def passed(outcomes: dict[str, ElementTree.Element], name: str) -> None:
-    """Fail or skip here as the test did there."""
-    case = outcomes[name]
-    for kind in ("failure", "error"):
-        for found in case.findall(kind):
-            pytest.fail(f"{found.get('message')}\n{found.text}")
-    for found in case.findall("skipped"):
-        pytest.skip(str(found.get("message")))
+    """Fail or skip here as the test did there, or as any of its cases did when ``name`` has no brackets."""
+    found = [case for case in outcomes if case == name or case.startswith(f"{name}[")]
+    assert found, f"{name} was not run"
+    for case in found:
+        for kind in ("failure", "error"):
+            for what in outcomes[case].findall(kind):
+                pytest.fail(f"{case}: {what.get('message')}\n{what.text}")
+    for case in found:
+        for what in outcomes[case].findall("skipped"):
+            pytest.skip(str(what.get("message")))
 
 
-def new_person(home: Path, *, lab: str, net: str, uid: int, subordinates: bool) -> Person:
+@contextmanager
+def person_on(tier: str, *, lab: str, net: str) -> Iterator[Person]:
+    """Somebody without root who gets this tier of the lab; their lab and all that they have are gone at the end.
+
+    Without subordinate numbers there are no user namespaces that a lab could stand in.
+    """
+    if INSIDE in os.environ:
+        pytest.skip("somebody without root runs these tests already: in a tier no other one is made")
+    # Not below /tmp, which may be a tmpfs: older kernels keep no notes of an overlay there.
+    home = Path(tempfile.mkdtemp(prefix="drctl-lab-", dir="/var/tmp"))
+    home.chmod(0o755)
+    namespaces = tier == tiers.NAMESPACES
+    try:
+        uid = 1_900_000 if namespaces else 1_900_001
+        person = _new_person(home, lab=lab, net=net, uid=uid, subordinates=namespaces)
+        if os.geteuid() != 0 and not namespaces:
+            person.environment["DRCTL_LAB_TIER"] = "loopback"
+        try:
+            yield person
+        finally:
+            person.drctl("lab", "down")
+    finally:
+        shutil.rmtree(home)
+
+
+def _new_person(home: Path, *, lab: str, net: str, uid: int, subordinates: bool) -> Person:
     """An account of that number, with subordinate numbers or without."""
     (home / "tmp").mkdir()
     if os.geteuid() != 0:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
+
+from drctl.lab import tiers
 
 
 def number() -> int | None:
@@ -18,3 +22,8 @@ def lab(name: str, net: str) -> tuple[str, str]:
         return name, net
     first, second = net.split(".")
     return f"{name[:8]}{mine}", f"{first}.{int(second) + mine}"
+
+
+def turn(lab: str) -> Path:
+    """The file that whoever tests with the lab of that name holds a lock of."""
+    return Path("/run/lock" if tiers.is_real_root() else tempfile.gettempdir()) / f"drctl-lab-{lab}.tests"
