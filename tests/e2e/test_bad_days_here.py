@@ -141,7 +141,7 @@ def test_a_read_only_journal_begins_nothing_and_can_be_read(day: Day, small_disk
     day.operator.state = small_disk / "state"
     day.let_go()
     day.run(code=0)
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", small_disk], check=True)
     same(
         day.run(code=1),
         """

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.sshd import Sshd
+from tests.support import needs
 from tests.support.days import Day, Machine
 from tests.support.operator import Operator
 
@@ -38,6 +39,7 @@ def jobs(day: Day, *words: str) -> dict[str, dict]:
     return {found["run"]: found for found in json.loads(done.stdout) if found["host"] == day.machine.name}
 
 
+@pytest.mark.needs(needs.SUDO)
 def test_only_what_is_over_and_old_is_removed(day: Day, sshd: Sshd) -> None:
     place = sshd.state / "drctl" / "jobs"
     assert jobs(day) == {}

@@ -13,6 +13,7 @@ import pytest
 from drctl.lab import tiers
 
 LIMITS = "limits of memory and processor"
+SUDO = "sudo of the machine's own"
 LINKS = "links to cut or to slow down"
 PGBACKREST = "pgBackRest"
 HAPROXY = "HAProxy"
@@ -22,8 +23,8 @@ SPACES = "namespaces"
 BOOT_ID = "boot id of the hosts' own"
 LACKING = {
     tiers.ROOT: (),
-    tiers.NAMESPACES: (LIMITS,),
-    tiers.LOOPBACK: (LIMITS, LINKS, PGBACKREST, HAPROXY, ACCOUNTS, FILES, SPACES, BOOT_ID),
+    tiers.NAMESPACES: (LIMITS, SUDO),
+    tiers.LOOPBACK: (LIMITS, SUDO, LINKS, PGBACKREST, HAPROXY, ACCOUNTS, FILES, SPACES, BOOT_ID),
 }
 """Of each tier, what a test there cannot have."""
 
