@@ -16,7 +16,7 @@ import yaml
 from drctl.lab import tiers
 from drctl.lab.prerequisites import missing_of_loopback
 from tests.support.person import Person, passed, person_on
-from tests.tiers.drawn import drawn
+from tests.tiers.drawn import names
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
@@ -37,9 +37,7 @@ TESTS = {
         "test_the_doctor_reaches_every_host",
     ),
 }
-NAMES = list(
-    dict.fromkeys([f"tests/e2e/{file}::{test}" for file in TESTS for test in TESTS[file]] + drawn(tiers.LOOPBACK))
-)
+NAMES = names(tiers.LOOPBACK, TESTS)
 SERVICE = "taskflow-demo"
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from drctl.lab import tiers
 from tests.support.person import Person, passed, person_on
-from tests.tiers.drawn import drawn
+from tests.tiers.drawn import names
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
@@ -51,9 +51,7 @@ TESTS = {
         "test_a_login_shell_that_knows_nothing_of_posix_and_talks",
     ),
 }
-NAMES = list(
-    dict.fromkeys([f"tests/e2e/{file}::{test}" for file in TESTS for test in TESTS[file]] + drawn(tiers.NAMESPACES))
-)
+NAMES = names(tiers.NAMESPACES, TESTS)
 NET = "10.76"
 
 

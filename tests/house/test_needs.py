@@ -55,7 +55,9 @@ def test_a_tier_skips_what_it_lacks_and_nothing_else(plain_item: pytest.Item, mo
 def test_the_bad_days_that_are_drawn_are_those_that_the_tier_can_carry(tier: str) -> None:
     all_of_them = drawn.bad_days(tiers.ROOT)
     left_out = {day.split("::")[1] for day in set(all_of_them) - set(drawn.bad_days(tier))}
-    assert len(drawn.drawn(tier)) == drawn.DAYS
+    shown, day = {"test_bad_days_here.py": ["test_x"]}, "tests/e2e/test_bad_days_here.py::test_x"
+    assert drawn.names(tier, shown)[0] == day
+    assert len(set(drawn.names(tier, shown)) & set(drawn.bad_days(tier))) == drawn.DAYS
     assert ("test_a_login_shell_that_knows_nothing_of_posix_and_talks" in left_out) == (tier == tiers.LOOPBACK)
     assert "test_an_exit_code_over_127_is_told_as_it_is" not in left_out
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import random
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tests.support import needs
@@ -32,6 +33,8 @@ def needed(test: ast.FunctionDef) -> set[str]:
     return {getattr(needs, mark.attr) for mark in marks if ast.unparse(mark.value) == "needs"}
 
 
-def drawn(tier: str) -> list[str]:
-    """The days that this tier has this time."""
-    return random.Random(f"{SEED} {tier}").sample(bad_days(tier), DAYS)
+def names(tier: str, always: Mapping[str, Iterable[str]]) -> list[str]:
+    """What this tier has this time, as pytest wants it: ``always``, tests by their file, and days that are drawn."""
+    shown = [f"tests/e2e/{file}::{test}" for file, tests in always.items() for test in tests]
+    others = [day for day in bad_days(tier) if day not in shown]
+    return shown + random.Random(f"{SEED} {tier}").sample(others, DAYS)
