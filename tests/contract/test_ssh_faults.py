@@ -14,6 +14,7 @@ import pytest
 from drctl.adapters.commands import Commands
 from drctl.adapters.redact import Redactor
 from drctl.adapters.secrets import SecretResolver
+from drctl.adapters.ssh import ahead
 from drctl.adapters.ssh.connection import Timings
 from drctl.adapters.ssh.runner import SshTransport
 from drctl.engine.ports import Ending, JobName, ShellCommand
@@ -135,13 +136,22 @@ def test_a_connection_that_hangs_while_idle_is_replaced(watchful: Commands, sshd
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_shell_that_was_started_ahead_and_does_not_answer_is_replaced(
-    watchful: Commands, sshd: Sshd, waits: ShellCommand, how: signal.Signals
+@pytest.mark.parametrize(("far_s", "shells"), [(60.0, 1), (0.0, 2)], ids=["near", "far"])
+def test_shells_that_were_started_ahead_and_do_not_answer_are_replaced(
+    watchful: Commands,
+    sshd: Sshd,
+    waits: ShellCommand,
+    how: signal.Signals,
+    far_s: float,
+    shells: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nothing was sent to it, so the job is neither lost nor started twice."""
+    """Nothing was sent to them, so the job is neither lost nor started twice. Of a far host two wait."""
+    monkeypatch.setattr(ahead, "FAR_S", far_s)
     let_go(waits)
-    assert watchful.probe(sshd.endpoint, ShellCommand(script="exit 5"), timeout_s=60, output=Ear()).exit_code == 5
-    wait_until("the next shell waits", lambda: bool(sshd.shells))
+    for _ in range(3):
+        assert watchful.probe(sshd.endpoint, ShellCommand(script="exit 5"), timeout_s=60, output=Ear()).exit_code == 5
+    wait_until("the next shells wait", lambda: len(sshd.shells) == shells)
     waiting = sshd.shells
     for shell in waiting:
         os.kill(shell, how)

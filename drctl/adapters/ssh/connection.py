@@ -21,6 +21,7 @@ from fabric import Config
 from fabric import Connection as FabricConnection
 from paramiko.auth_strategy import AuthFailure
 
+from drctl.adapters.ssh.ahead import SessionsFull, ShellsAhead
 from drctl.adapters.ssh.hosts import Route
 from drctl.adapters.ssh.pulse import Pulse
 from drctl.adapters.ssh.trust import CheckedHostKeys, OurKeys, preferred_key_types
@@ -56,8 +57,7 @@ class Connection:
         self._lock = threading.Lock()
         self._users = 0
         self._retired = False
-        self._ahead: paramiko.Channel | None = None
-        self._may_open_ahead = True
+        self.ahead = ShellsAhead(self._open, name)
         self._pulse = Pulse(self._transport, name, every_s=timings.pulse_s, silence_s=timings.silence_s)
         self._pulse.start()
 
@@ -80,31 +80,11 @@ class Connection:
             SessionsFull: the host allows no more of them on this connection.
             paramiko.SSHException, EOFError, OSError: the connection is gone, or the host did not answer in time.
         """
-        with self._lock:
-            ahead, self._ahead = self._ahead, None
-            if ahead is not None:
-                self._users += 1
-                return Session(channel=ahead, ahead=True)
-        channel = self._open()
+        waiting = self.ahead.take()
+        channel = waiting if waiting is not None else self._open()
         with self._lock:
             self._users += 1
-        return Session(channel=channel)
-
-    def open_ahead(self, shell: str) -> None:
-        """Start the next command's shell in the meantime, so that it need not be waited for. No more than one waits."""
-        with self._lock:
-            if not self._may_open_ahead or self._ahead is not None:
-                return
-            self._may_open_ahead = False  # until this one is there; for good when the host opens no more of them
-        name = f"drctl-ahead-{self.name}"
-        threading.Thread(target=self._open_ahead, args=(shell,), name=name, daemon=True).start()
-
-    def _open_ahead(self, shell: str) -> None:
-        with contextlib.suppress(SessionsFull, paramiko.SSHException, EOFError, OSError):
-            channel = self._open()
-            channel.exec_command(shell)
-            with self._lock:
-                self._ahead, self._may_open_ahead = channel, True
+        return Session(channel=channel, ahead=waiting is not None)
 
     def _open(self) -> paramiko.Channel:
         asked = time.monotonic()
@@ -146,10 +126,6 @@ class Session:
 
     channel: paramiko.Channel
     ahead: bool = False
-
-
-class SessionsFull(Exception):
-    """The host lets us in, and opens no further session on this connection (MaxSessions)."""
 
 
 class _Passing(Exception):

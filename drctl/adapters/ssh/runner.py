@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import paramiko
 
-from drctl.adapters.ssh.connection import Connection, Session, SessionsFull, Timings, connect
+from drctl.adapters.ssh.ahead import SessionsFull
+from drctl.adapters.ssh.connection import Connection, Session, Timings, connect
 from drctl.adapters.ssh.hosts import route_to
 from drctl.adapters.transport import LINGER_S, Exchanged, Limit, Refused, Take, Unreachable, shell_argv
 from drctl.engine.ports import Stream
@@ -48,7 +49,7 @@ class SshTransport:
         try:
             deadline = time.monotonic() + limit.timeout_s
             sent = conversation.send(text, limit.timeout_s)
-            connection.open_ahead(_LOGIN_SHELL)
+            connection.ahead.start(_LOGIN_SHELL)
             if not (sent and conversation.go_on(deadline)):
                 limit.overdue()
                 conversation.go_on(time.monotonic() + limit.linger_s)
@@ -73,7 +74,9 @@ class SshTransport:
             try:
                 command = shlex.join(shell_argv(become, self._login))
                 if session.ahead:
-                    begun = conversation.take_over(command, time.monotonic() + self._timings.channel_s)
+                    asked = time.monotonic()
+                    begun = conversation.take_over(command, asked + self._timings.channel_s)
+                    connection.ahead.answered(time.monotonic() - asked)
                 else:
                     begun = conversation.begin(command)
             finally:
