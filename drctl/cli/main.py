@@ -64,6 +64,7 @@ def run() -> None:
     code = execute(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         _flush_or_let_go(stream)
+    gc.freeze()  # else Python looks through every object once more before it ends, and the system frees all anyway
     sys.exit(code)
 
 

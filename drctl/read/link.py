@@ -151,8 +151,9 @@ class _Linker:
         """The preconditions and the steps of a runbook, with those of the runbooks that it calls."""
         runbook = frame.document.value
         for written, section in ((Section.PRECONDITIONS, gates), (Section.STEPS, steps)):
-            for position, entry in enumerate(getattr(runbook, written.value)):
-                path: Path = (written.value, position)
+            name = written.value
+            for position, entry in enumerate(getattr(runbook, name)):
+                path: Path = (name, position)
                 call = call_of(entry) if isinstance(entry, StepText) else None
                 if call is not None:
                     self._call(frame, entry, call, path, section)
@@ -171,12 +172,11 @@ class _Linker:
     def rollback(self) -> None:
         """The undos of what has been gathered, those of the last stage first."""
         done = [*self.sections[Section.STEPS], *self.sections[Section.FALLBACK]]
-        stages = [list(group) for _, group in groupby(done, key=lambda step: step.stage)]
+        undone = [step for step in done if step.step.rollback is not None and not step.gate]
+        stages = [list(group) for _, group in groupby(undone, key=lambda step: step.stage)]
         for stage in reversed(stages):
-            undos = [undo for step in stage for undo in _undo(step, self.stages)]
-            if undos:
-                self.sections[Section.ROLLBACK] += undos
-                self.stages += 1
+            self.sections[Section.ROLLBACK] += [undo for step in stage for undo in _undo(step, self.stages)]
+            self.stages += 1
 
     def _call(self, frame: Frame, step: StepText, call: CallText, path: Path, section: Section) -> None:
         document = frame.document.called.get(call.name)
@@ -231,7 +231,7 @@ class _Linker:
 
 def _undo(done: Linked, stage: int) -> Iterator[Linked]:
     undo = undo_step(done.step)
-    if undo is not None and not done.gate:
+    if undo is not None:
         yield Linked(
             section=Section.ROLLBACK,
             stage=stage,

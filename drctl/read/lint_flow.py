@@ -26,13 +26,22 @@ class Known:
     captured: dict[str, str]
     proved: frozenset[str]
 
-    def after(self, steps: Sequence[Linked]) -> Known:
-        """What is known when these steps are over as well."""
-        captured = {name: kind for step in steps for name, kind in step.step.capture.items()}
-        proved = {step.step.proves for step in steps if step.step.proves}
-        if captured.items() <= self.captured.items() and proved <= self.proved:
-            return self  # nothing new, as of a call's second attempt
-        return Known(captured={**self.captured, **captured}, proved=self.proved | proved)
+    def with_(self, more: Known | None) -> Known:
+        """What is known when more has been left behind."""
+        if more is None:
+            return self
+        return Known(captured={**self.captured, **more.captured}, proved=self.proved | more.proved)
+
+
+def _left_behind(steps: Sequence[Linked]) -> Known | None:
+    """What these steps capture and prove; None when it is nothing, as it is of most."""
+    captured: dict[str, str] = {}
+    proved: set[str] = set()
+    for step in steps:
+        captured |= step.step.capture
+        if step.step.proves:
+            proved.add(step.step.proves)
+    return Known(captured=captured, proved=frozenset(proved)) if captured or proved else None
 
 
 def known_by_stage(steps: Sequence[Linked]) -> dict[int, Known]:
@@ -53,7 +62,8 @@ def known_by_stage(steps: Sequence[Linked]) -> dict[int, Known]:
             now = everything
         undone = beside[0].undoes
         known[stage] = known[stage_of[undone]] if undone is not None else now
-        now, everything = now.after(beside), everything.after(beside)
+        left = _left_behind(beside)
+        now, everything = now.with_(left), everything.with_(left)
         if section is Section.PRECONDITIONS:
             gates = now
     return known

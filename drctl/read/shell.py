@@ -14,16 +14,16 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BRACED = re.compile(r"\$\{[#!]?([A-Za-z_][A-Za-z0-9_]*)(:?[-+=?])?")
 _HEREDOC = re.compile(r"<<(-?)[ \t]*(?:'([^'\n]+)'|\"([^\"\n]+)\"|(\\?)([A-Za-z0-9_.]+))")
 
+_ORDINARY = re.compile(r"""[^\\$`"'#<\n()}]+""")  # nothing begins or ends with one of these, but for arithmetic
+
 _ASSIGNED = (
     re.compile(r"(?:^|[\s;&|({`!])([A-Za-z_]\w*)(?:\[[^\]\n]*\])?\+?="),
-    re.compile(r"\bfor\s+([A-Za-z_]\w*)"),
-    re.compile(r"\bselect\s+([A-Za-z_]\w*)\s+in\b"),
-    re.compile(r"\bgetopts\s+\S+\s+([A-Za-z_]\w*)"),
-    re.compile(r"\bprintf\s+-v\s+([A-Za-z_]\w*)"),
+    re.compile(
+        r"\b(?:for\s+|getopts\s+\S+\s+|printf\s+-v\s+|select\s+(?=[A-Za-z_]\w*\s+in\b))([A-Za-z_]\w*)",
+    ),
 )
 _ASSIGNED_WORDS = (
-    re.compile(r"\bread\b([^;&|<>\n]*)"),
-    re.compile(r"\b(?:mapfile|readarray)\b([^;&|<>\n]*)"),
+    re.compile(r"\b(?:read|mapfile|readarray)\b([^;&|<>\n]*)"),
     re.compile(r"\b(?:local|declare|typeset)\b([^;&|\n]*)"),
 )
 _EXPORTED = re.compile(r"\b(?:export|readonly)\b([^;&|\n]*)")
@@ -91,6 +91,12 @@ class _Scan:
     def run(self, at: int, end: int, stack: list[str]) -> None:
         while at < end:
             context = stack[-1]
+            commands = context in ("plain", "(", "`") or (context == "}" and '"' not in stack)
+            ordinary = None if context in ("arithmetic", "arithmetic(") else _ORDINARY.match(self.script, at, end)
+            if ordinary:
+                self.plain += [ordinary.group()] if commands else []
+                at = ordinary.end()
+                continue
             character = self.script[at]
             following = at + 1
             if character == "\\":
@@ -105,7 +111,7 @@ class _Scan:
                 _toggle(stack, '"')
             elif context == "}" and character == "}":
                 stack.pop()
-            elif context in ("plain", "(", "`") or (context == "}" and '"' not in stack):
+            elif commands:
                 following = self._command(at, end, stack)
             at = following
 

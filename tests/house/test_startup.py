@@ -98,6 +98,16 @@ def test_a_document_with_faults_is_read_without_pydantic_too(tmp_path: Path) -> 
     assert "pydantic" not in found
 
 
+def test_objects_are_not_looked_through_for_garbage_again_and_again_nor_at_the_end() -> None:
+    code = (
+        "import atexit, gc, sys; atexit.register(lambda: print(gc.get_threshold()[0], gc.get_freeze_count())); "
+        "from drctl.cli.main import run; run()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True)
+    threshold, frozen = map(int, done.stdout.split()[-2:])
+    assert (threshold > 700, frozen > 1000) == (True, True)
+
+
 def test_an_option_is_read_without_pydantic_and_what_is_no_text_by_typer(tmp_path: Path) -> None:
     found = imported("--state-dir", str(tmp_path / "state"), "runs", cache=tmp_path)
     assert not found & {"pydantic", "drctl.report.summary"}
