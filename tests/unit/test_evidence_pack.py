@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import os
 import re
-import shutil
 import subprocess
-import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -25,48 +21,9 @@ from drctl.model.plan import Source
 from drctl.report.pack_readme import CHECKS
 from tests.support import sample_runs
 from tests.support.journals import true_start, write_run
+from tests.support.packs import MANIFEST, SIGNER, chained_anew, edit, resigned, rows_of, verify
 
 ROOT = Path(__file__).parents[2]
-SIGNER = "auditor@example.org"
-MANIFEST = "MANIFEST.sha256"
-
-
-@pytest.fixture(scope="session")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two keys, and a file that trusts the first."""
-    place = tmp_path_factory.mktemp("keys")
-    for name in ("trusted", "stranger"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", place / name], check=True)
-    key = (place / "trusted.pub").read_text().strip()
-    (place / "allowed_signers").write_text(f'{SIGNER} namespaces="drctl-evidence" {key}\n')
-    return place
-
-
-@pytest.fixture(scope="session")
-def _true_pack(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Path:
-    state = tmp_path_factory.mktemp("state")
-    run = write_run(state, sample_runs.hostile())
-    target = tmp_path_factory.mktemp("packs") / "evidence"
-    words = ["--state-dir", str(state), "evidence", run, "-o", str(target), "--key", str(keys / "trusted")]
-    assert execute(words) == 0
-    return target
-
-
-@pytest.fixture
-def pack(_true_pack: Path, tmp_path: Path) -> Path:
-    """A copy of a signed pack, to tamper with."""
-    return Path(shutil.copytree(_true_pack, tmp_path / "evidence"))
-
-
-def verify(pack: Path, keys: Path, *more: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, str], str]:
-    """The exit code, the checks that are broken, and all that was said."""
-    capsys.readouterr()
-    words = ["evidence", "verify", str(pack), "--allowed-signers", str(keys / "allowed_signers"), "--json", *more]
-    code = execute(words)
-    said = capsys.readouterr()
-    found = json.loads(said.out) if said.out else {"checks": []}
-    broken = {c["name"]: c["text"] for c in found["checks"] if c["result"] == "broken"}
-    return code, broken, said.out + said.err
 
 
 BLOCKS = r"```sh\n(.*?)```"
@@ -85,31 +42,6 @@ def by_hand(pack: Path, keys: Path) -> list[int]:
         )
         codes.append(done.returncode)
     return codes
-
-
-def resigned(pack: Path, key: Path, namespace: str = "drctl-evidence") -> None:
-    """Make the list of sums true again, and sign it: what somebody with a key could do."""
-    (pack / f"{MANIFEST}.sig").unlink(missing_ok=True)
-    names = sorted(p.relative_to(pack).as_posix() for p in pack.rglob("*") if p.is_file() and p.name != MANIFEST)
-    sums = "".join(f"{hashlib.sha256((pack / n).read_bytes()).hexdigest()}  {n}\n" for n in names)
-    (pack / MANIFEST).write_text(sums)
-    subprocess.run(["ssh-keygen", "-Y", "sign", "-q", "-f", key, "-n", namespace, pack / MANIFEST], check=True)
-
-
-def chained_anew(pack: Path, rows: list[dict[str, object]]) -> None:
-    """Write these events with a chain of their own, and the head to it."""
-    previous, lines = "0" * 64, []
-    for number, row in enumerate(rows, start=1):
-        row |= {"sequence": number, "previous": previous}
-        line = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        previous = hashlib.sha256(line.encode()).hexdigest()
-        lines.append(line + "\n")
-    (pack / "events.jsonl").write_text("".join(lines))
-    (pack / "HEAD").write_text(f"{len(rows)} {previous}\n")
-
-
-def rows_of(pack: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (pack / "events.jsonl").read_bytes().splitlines()]
 
 
 def test_a_true_pack_is_believed_by_drctl_and_by_stock_tools(
@@ -135,15 +67,6 @@ def test_a_true_pack_is_believed_by_drctl_and_by_stock_tools(
     assert stranger.returncode != 0  # the python3 of those commands knows nothing of drctl
     text = "".join(p.read_text() for p in pack.glob("*.md"))
     assert not re.search(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u202e]", text)
-
-
-def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
-    def change(pack: Path) -> None:
-        path = pack / name
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new, 1))
-
-    return change
 
 
 def an_output(pack: Path) -> Path:
@@ -353,147 +276,3 @@ def test_somebody_else_of_the_file_is_not_who_must_have_signed(
 ) -> None:
     code, broken, _ = verify(pack, keys, "--identity", "somebody@example.org", capsys=capsys)
     assert (code, list(broken)) == (9, ["signature"])
-
-
-def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
-    found = tarfile.TarInfo(name)
-    found.type, found.linkname = kind, link
-    return found
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        member("../outside"),
-        member("evidence/../../outside"),
-        member("/tmp/outside"),
-        member("evidence/link", tarfile.SYMTYPE, "/etc/passwd"),
-        member("evidence/link", tarfile.LNKTYPE, "evidence/plan.json"),
-        member("evidence/null", tarfile.CHRTYPE),
-        member("evidence/\x1b[2J"),
-        member("evidence/HEAD"),
-        member("elsewhere/HEAD"),
-    ],
-    ids=lambda m: repr(m.name) + m.type.decode(),
-)
-def test_a_tar_that_climbs_out_is_refused(
-    bad: tarfile.TarInfo, pack: Path, keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    target = tmp_path / "pack.tar"
-    with tarfile.open(target, "w") as tar:
-        tar.add(pack, arcname="evidence")
-        tar.addfile(bad, io.BytesIO())
-    code, _, said = verify(target, keys, capsys=capsys)
-    assert code == 9
-    assert "the pack is refused" in said
-    assert "Traceback" not in said
-
-
-@pytest.mark.parametrize("target", ["/etc/hostname", "plan.json"])
-def test_a_directory_with_a_link_is_refused(
-    target: str, pack: Path, keys: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (pack / "link").symlink_to(target)
-    code, _, said = verify(pack, keys, capsys=capsys)
-    assert (code, "the pack is refused: link" in said) == (9, True)
-
-
-def test_a_list_that_climbs_out_is_caught(pack: Path, keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with (pack / MANIFEST).open("a") as file:
-        file.write(f"{'0' * 64}  ../outside\n")
-    assert "has a line that is none" in verify(pack, keys, capsys=capsys)[1]["files"]
-
-
-@pytest.mark.parametrize("name", ["pack.tar", "pack.tar.gz"])
-def test_a_tar_file_holds_the_same(name: str, keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = write_run(tmp_path / "state", sample_runs.succeeded())
-    words = ["--state-dir", str(tmp_path / "state"), "evidence", run[-8:], "-o", str(tmp_path / name)]
-    assert execute([*words, "--key", str(keys / "trusted")]) == 0
-    assert verify(tmp_path / name, keys, capsys=capsys)[:2] == (0, {})
-    assert (tmp_path / name).stat().st_mode & 0o077 == 0
-    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".drctl")] == []
-    assert execute(words) == 2
-    assert "is there already" in capsys.readouterr().err
-    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:2000])
-    assert verify(tmp_path / name, keys, capsys=capsys)[0] == 9
-
-
-def test_a_run_that_goes_on_and_a_pack_without_a_signature_say_so(
-    keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    run = write_run(tmp_path / "state", sample_runs.still_going())
-    assert execute(["--state-dir", "state", "evidence"]) == 0
-    said = capsys.readouterr()
-    assert said.out == f"evidence-{run}\n"
-    assert "THE RUN IS NOT OVER" in said.err
-    assert "it is not signed" in said.err
-    pack = tmp_path / f"evidence-{run}"
-    assert "THE RUN IS NOT OVER" in (pack / "README.md").read_text()
-    resigned(pack, keys / "trusted")
-    assert execute(["evidence", "verify", str(pack), "--allowed-signers", str(keys / "allowed_signers")]) == 0
-    assert "THE RUN IS NOT OVER" in capsys.readouterr().out
-
-
-def test_an_output_that_is_gone_is_named(keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    state = tmp_path / "state"
-    run = write_run(state, sample_runs.succeeded())
-    gone = sorted((state / "outputs").iterdir())[0]
-    gone.unlink()
-    pack = tmp_path / "pack"
-    assert execute(["--state-dir", str(state), "evidence", run, "-o", str(pack), "--key", str(keys / "trusted")]) == 0
-    assert "1 outputs are not on the disk" in capsys.readouterr().err
-    assert gone.name in (pack / "README.md").read_text()
-    assert verify(pack, keys, capsys=capsys)[:2] == (0, {})
-
-
-def test_what_sensitive_steps_printed_is_not_in_it(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "state", sample_runs.succeeded())
-    assert execute(["--state-dir", str(tmp_path / "state"), "evidence", run, "-o", str(tmp_path / "pack")]) == 0
-    printed = hashlib.sha256(b"ALTER ROLE\nhunter2\n").hexdigest()
-    assert not (tmp_path / "pack" / "outputs" / printed).exists()
-
-
-def test_a_pack_of_a_newer_drctl_is_refused_by_its_number(
-    pack: Path, keys: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    edit("pack.json", '"format": 1', '"format": 2')(pack)
-    code, _, said = verify(pack, keys, capsys=capsys)
-    assert (code, "the pack has format 2" in said) == (9, True)
-
-
-def test_an_event_of_a_kind_that_is_not_known_breaks_no_chain(
-    pack: Path, keys: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = rows_of(pack)
-    rows[-1]["body"] = {"type": "tea_was_made"}
-    chained_anew(pack, rows)
-    resigned(pack, keys / "trusted")
-    code, broken, said = verify(pack, keys, capsys=capsys)
-    assert (code, broken) == (0, {})
-    assert "is of a kind that this drctl does not know" in said
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (("evidence", "nothing-like-it"), 1, "there is no run"),
-        (("evidence", "verify", "nowhere", "--allowed-signers", "x"), 2, "there is no evidence pack nowhere"),
-        (("evidence", "verify", "."), 2, "--allowed-signers"),
-        (("evidence", "verify", ".", "--allowed-signers", "x"), 2, "the allowed signers x cannot be read"),
-        (("evidence", "verify", ".", "--allowed-signers", "/dev/null"), 9, "this is no evidence pack"),
-        (("evidence", "--key", "nowhere"), 2, "ssh-keygen cannot sign with nowhere"),
-        (("evidence", "-o", "no/such/place"), 1, "cannot be written"),
-    ],
-)
-def test_what_is_wrong_is_said(
-    words: tuple[str, ...], code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    write_run(tmp_path / "state", sample_runs.no_go())
-    assert execute(["--state-dir", "state", *words]) == code
-    err = re.sub(r"[\s│]+", " ", capsys.readouterr().err)
-    assert said in err
-    assert "Traceback" not in err
-    assert sorted(os.listdir(tmp_path)) == ["state"]

@@ -9,13 +9,10 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from email import message_from_bytes, policy
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -24,6 +21,7 @@ from drctl.adapters import notify
 from drctl.adapters.journal import JournalFile
 from drctl.cli.main import execute
 from drctl.model.events import Event, NotificationSent, NotificationSettled, RunEnded
+from tests.support.receivers import SECRET, Mailbox, Receiver
 
 INVENTORY = """\
 inventory: office
@@ -46,7 +44,6 @@ steps:
   - {id: agree, approval: {prompt: Shall it be done?}}
   - {id: tidy, local: echo tidied, marks: service_restored}
 """
-SECRET = "s3cret-T0ken-9f"
 
 
 @pytest.fixture(autouse=True)
@@ -61,57 +58,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-class Receiver(ThreadingHTTPServer):
-    """Keeps what is posted to it, and refuses the first ``refused`` of them."""
-
-    def __init__(self, refused: int = 0) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.refused, self.got = refused, list[dict[str, Any]]()
-        self.paths: list[str] = []
-        self.seen: set[bytes] = set()
-        self.looks: Callable[[], set[bytes]] = set
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"json://drctl:{SECRET}@127.0.0.1:{self.server_port}/hook/{SECRET}-path"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.paths.append(self.path)
-        self.server.seen |= self.server.looks()
-        if self.server.refused > 0:
-            self.server.refused -= 1
-            self.send_response(503)
-        else:
-            self.server.got.append(json.loads(body))
-            self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with Receiver() as server:
         yield server
         server.shutdown()
-
-
-class Mailbox:
-    """An SMTP server's handler that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.mails: list[bytes] = []
-
-    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:
-        self.mails.append(envelope.content)
-        return "250 OK"
 
 
 def declare(*lines: str) -> None:
