@@ -12,7 +12,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from drctl import __version__
-from drctl.cli.settings import Settings, state_directory
+from drctl.cli.settings import Settings
 from drctl.cli.verbs import Verbs
 from drctl.errors import DrctlError, ExitCode
 
@@ -54,7 +54,7 @@ def main(
     ] = False,
 ) -> None:
     """Disaster-recovery runbooks that run."""
-    context.obj = Settings(state_dir=state_directory(state_dir))
+    context.obj = Settings(given=state_dir)
 
 
 def run() -> None:

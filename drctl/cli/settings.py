@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 class Settings:
     """The global options."""
 
-    state_dir: Path
+    given: str = ""  # with --state-dir
+
+    @property
+    def state_dir(self) -> Path:
+        """Where journal and outputs are. It is looked up when it is asked for: who only reads documents never asks."""
+        return state_directory(self.given)
 
     @property
     def outputs(self) -> Path:

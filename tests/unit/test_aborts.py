@@ -163,7 +163,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for path, text in (("office.yml", INVENTORY), ("tidy.yml", RUNBOOK)):
         Path(path).write_text(text)
     assert execute(RUN) == ExitCode.NEEDS_A_PERSON
-    return Settings(state_dir=tmp_path / "state")
+    return Settings(given=str(tmp_path / "state"))
 
 
 def paused(settings: Settings) -> RunState:

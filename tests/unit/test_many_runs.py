@@ -250,7 +250,7 @@ def test_what_runs_have_in_common_is_kept_once_and_comes_back(state: Path) -> No
     for number in range(3):
         write_run(state, numbered(sample_runs.drill(), number))
     write_run(state, numbered(sample_runs.no_go(), 5))
-    settings = Settings(state_dir=state)
+    settings = Settings(given=str(state))
     made = cards(settings)
     with closing(JournalFile(state / "journal.db")) as journal:
         assert made == [card_of(tuple(journal.events(run_id))) for run_id in journal.started()]
@@ -273,7 +273,7 @@ def test_a_run_leaves_its_cards_when_it_ends(state: Path, monkeypatch: pytest.Mo
     Path("inventory.yml").write_text(WORLD)
     Path("short.yml").write_text('runbook: short\ntitle: Short\nsteps: [{id: one, local: "true", read_only: true}]\n')
     assert execute(["run", "short.yml", "acacia", "-i", "inventory.yml", "--yes", "--no-input"]) == ExitCode.DONE
-    settings = Settings(state_dir=state)
+    settings = Settings(given=str(state))
     with closing(settings.journal()) as journal, closing(sqlite3.connect(settings.cards_path)) as db:
         (last,) = journal.last_sums()
         kept = db.execute("SELECT kind, run_id, head FROM cards ORDER BY kind").fetchall()
@@ -289,7 +289,7 @@ def test_what_is_told_of_a_run_that_is_over_is_kept_and_of_an_open_one_is_not(st
     going = [replace(event, run_id="20990101-000000-acme-0001") for event in going]
     write_run(state, over)
     write_run(state, going)
-    settings = Settings(state_dir=state)
+    settings = Settings(given=str(state))
     first, second = briefs(settings, 20)
     assert (first.run_id, first.conducted, first.over) == (going[0].run_id, False, False)
     with closing(sqlite3.connect(settings.cards_path)) as db, db:
@@ -316,6 +316,6 @@ def test_a_file_of_cards_of_another_format_is_emptied(state: Path) -> None:
     with closing(sqlite3.connect(state / "cards.db")) as db, db:
         db.execute("CREATE TABLE cards (run_id TEXT PRIMARY KEY, made_by TEXT, head TEXT, card TEXT)")
         db.execute("INSERT INTO cards VALUES ('x', 'x', 'x', 'x')")
-    made = cards(Settings(state_dir=state))
+    made = cards(Settings(given=str(state)))
     with closing(sqlite3.connect(state / "cards.db")) as db, db:
         assert db.execute("SELECT run_id FROM cards").fetchall() == [(card.run_id,) for card in made]
