@@ -254,7 +254,9 @@ def _judged(
         detail = f"it {limit} and was ended with its process group"
     elif verdict.state == "finished":
         ending, exit_code = Ending.FINISHED, verdict.code
-        detail = "drctl was told to end it" if verdict.reason == "kill" else ""
+        if verdict.reason == "kill":
+            ending = Ending.ENDED
+            detail = "its process group was ended, as drctl was told; what it had begun is half done"
     elif verdict.state == "rebooted":
         ending, detail = Ending.REBOOTED, "the host was started anew before the job had left an exit code"
     else:

@@ -70,6 +70,7 @@ _BY_ENDING: dict[Ending, tuple[Outcome, Reason]] = {
     Ending.REFUSED: (Outcome.FAILED, Reason.REFUSED),
     Ending.HELD: (Outcome.FAILED, Reason.HELD),
     Ending.TIMED_OUT: (Outcome.FAILED, Reason.TIMED_OUT),
+    Ending.ENDED: (Outcome.FAILED, Reason.ABORTED),
     Ending.LOST: (Outcome.IN_DOUBT, Reason.LOST),
     Ending.REBOOTED: (Outcome.IN_DOUBT, Reason.REBOOTED),
 }

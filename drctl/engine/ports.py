@@ -29,6 +29,7 @@ class Ending(StrEnum):
     HELD = "held"  # another run may change the service on that host: nothing was run
     LOST = "lost"  # it was sent, and what became of it is not known
     TIMED_OUT = "timed_out"  # it ran too long; its process group was killed, and that was confirmed
+    ENDED = "ended"  # drctl was told to end it: its process group was killed, and that was confirmed
     REBOOTED = "rebooted"  # the job's host started anew (boot id differs) before the job left an exit code
 
 

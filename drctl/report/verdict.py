@@ -9,7 +9,7 @@ from datetime import datetime
 from drctl.engine import deadline, objectives
 from drctl.engine.decide import failed
 from drctl.engine.objectives import Reading, Verdict
-from drctl.engine.state import NOT_SENT, RunState, targets_of
+from drctl.engine.state import NOT_SENT, RunState, Target, targets_of
 from drctl.engine.values import fill
 from drctl.errors import ExitCode
 from drctl.model.events import Ended, Outcome, PersonAsked, Question, Reason
@@ -209,6 +209,8 @@ def _done_and_not(state: RunState) -> Iterator[str]:
     acting = [s for s in state.the_plan.steps() if not s.read_only and not isinstance(s.action, Approval | Wait)]
     succeeded = [s for s in acting if state.step_outcome(s) is Outcome.SUCCEEDED]
     undone = [s.undoes for s in succeeded if s.undoes is not None]
+    broken = [(s.id, t) for s in acting if s.id not in undone for t in _broken_off(state, s)]
+    ended = [(step, t) for step, t in broken if state.target(t).reason is Reason.ABORTED]
     lists = {
         "done": [s.id for s in succeeded if s.undoes is None and s.id not in undone],
         "undone": undone,
@@ -217,7 +219,8 @@ def _done_and_not(state: RunState) -> Iterator[str]:
             t.step for t in state.in_flight if not (state.target(t).doubt or state.the_plan.step(t.step).read_only)
         ],
         "in doubt": list(in_doubt(state)),
-        "failed, and may have changed something": [s.id for s in acting if _half_done(state, s) and s.id not in undone],
+        "ended in the middle, and left half done": [f"{step} @ {t.host}" if t.host else step for step, t in ended],
+        "failed, and may have changed something": [step for step, t in broken if (step, t) not in ended],
     }
     if not any(lists.values()):
         yield "nothing was changed"
@@ -229,20 +232,20 @@ def _done_and_not(state: RunState) -> Iterator[str]:
     lists["failed, and changed nothing"] = [
         s.id
         for s in state.the_plan.steps()
-        if state.step_outcome(s) is Outcome.FAILED and not isinstance(s.action, Approval) and not _half_done(state, s)
+        if state.step_outcome(s) is Outcome.FAILED and not isinstance(s.action, Approval) and not _broken_off(state, s)
     ]
     for label, steps in lists.items():
         if steps:
             yield f"{label}: {', '.join(dict.fromkeys(steps))}"
 
 
-def _half_done(state: RunState, step: Step) -> bool:
-    """Whether a changing step failed after it had been sent; without a connection, or refused, it never was."""
+def _broken_off(state: RunState, step: Step) -> list[Target]:
+    """Where a changing step failed after it had been sent; without a connection, or refused, it never was."""
     if step.read_only or isinstance(step.action, Approval | Wait):
-        return False
-    known = [state.target(t) for t in targets_of(step)]
-    sent = [k for k in known if k.attempts > 0 and k.reason not in NOT_SENT]
-    return any(k.outcome is Outcome.FAILED for k in sent)
+        return []
+    known = [(t, state.target(t)) for t in targets_of(step)]
+    sent = [(t, k) for t, k in known if k.attempts > 0 and k.reason not in NOT_SENT]
+    return [t for t, k in sent if k.outcome is Outcome.FAILED]
 
 
 def next_commands(state: RunState, *, conducted: bool | None = None) -> tuple[str, ...]:

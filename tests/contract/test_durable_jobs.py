@@ -196,8 +196,8 @@ def test_kill_ends_the_group_and_is_sure_of_it(way: Way, effects: Effects, monke
     assert (killed.ending, killed.exit_code) == (Ending.FINISHED, 0)
     assert gone(worker)
     for result in (running.result(), way.job(WAITS, **effects.arguments)):
-        assert (result.ending, result.exit_code) == (Ending.FINISHED, 137)
-        assert "told to end it" in result.detail
+        assert (result.ending, result.exit_code) == (Ending.ENDED, 137)
+        assert result.detail == "its process group was ended, as drctl was told; what it had begun is half done"
 
 
 def test_a_job_that_was_ended_before_it_began_never_begins(way: Way, effects: Effects) -> None:
@@ -205,7 +205,7 @@ def test_a_job_that_was_ended_before_it_began_never_begins(way: Way, effects: Ef
     killed = way.commands.kill(way.endpoint, name=effects.name, become=None)
     assert (killed.ending, killed.exit_code, killed.detail) == (Ending.FINISHED, 0, "it was never started")
     late = way.job(WAITS, **effects.arguments)
-    assert (late.ending, late.exit_code, late.attached) == (Ending.FINISHED, 137, True)
+    assert (late.ending, late.exit_code, late.attached) == (Ending.ENDED, 137, True)
     assert effects.count == 0
 
 

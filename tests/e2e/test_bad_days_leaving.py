@@ -92,7 +92,21 @@ def test_an_abort_while_ctrl_c_waits_for_the_step_ends_the_step_and_the_run(day:
         child.sendintr()
         child.expect("stopping after the current step; again to leave at once")
         assert "RUN is being given up" in day.types("abort", "--reason", "the primary is back")
-        assert "REAL ABORTED by OPERATOR: the primary is back" in to_the_end(day, child, 8)
+        same(
+            to_the_end(day, child, 8),
+            """
+            TIME STOP    SIGINT by OPERATOR: nothing new is started
+            TIME STOP    abort by OPERATOR: the primary is back: nothing new is started
+            TIME [1/2] FAILED    change @ testhost  SECONDS, its process group was ended, as drctl was told;
+            ~ what it had begun is half done, exit code 143
+            TIME run ended: aborted
+
+            REAL ABORTED by OPERATOR: the primary is back
+              - ended in the middle, and left half done: change @ testhost
+              exit code 8: aborted by the operator
+              next: drctl report RUN
+            """,
+        )
     assert [day.count(s) for s in ("change", "changed", "later")] == [1, 0, 0]
 
 

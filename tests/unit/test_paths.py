@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from drctl.engine.ports import Answer
+from drctl.engine.ports import Answer, Ending
 from drctl.engine.state import Target
 from drctl.model.events import AttemptFinished, Ended, Outcome, Question, Reason, RunStarted, StopRequested
 from drctl.model.plan import (
@@ -26,7 +26,20 @@ from drctl.model.plan import (
     Variable,
     Verify,
 )
-from tests.support.world import CONTINUE, Bench, FakeHosts, Scripted, endpoint, exits, ok, plan, plan_of_stages, step
+from drctl.report import verdict
+from tests.support.world import (
+    CONTINUE,
+    Bench,
+    FakeHosts,
+    Scripted,
+    endpoint,
+    ends,
+    exits,
+    ok,
+    plan,
+    plan_of_stages,
+    step,
+)
 
 
 def staged(**sections: list[Step]) -> Plan:
@@ -218,6 +231,16 @@ def test_an_abort_of_a_dead_run_ends_what_it_left_on_the_hosts() -> None:
     assert ended == ["run-1.long.1"]
     known = state.target(Target("long", "standby"))
     assert (known.outcome, known.reason) == (Outcome.FAILED, Reason.ABORTED)
+
+
+def test_what_was_ended_in_the_middle_is_told_apart_from_what_failed_and_by_host() -> None:
+    long = replace(step("long", on_failure=CONTINUE), endpoints=(endpoint("left"), endpoint("right")))
+    hosts = FakeHosts(scripts={"long": lambda _: ends(Ending.ENDED), "breaks": lambda _: exits(1)})
+    state = Bench(plan(long, step("breaks", on_failure=CONTINUE)), hosts=hosts).run()
+    said = verdict.truths(state)
+    assert "ended in the middle, and left half done: long @ left, long @ right" in said
+    assert "failed, and may have changed something: breaks" in said
+    assert not any(line.startswith("failed, and changed nothing") for line in said)
 
 
 def test_nothing_of_a_sensitive_output_is_written_down_but_its_size_and_sum() -> None:
