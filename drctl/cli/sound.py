@@ -30,14 +30,20 @@ def fingerprint(files: Iterable[Path]) -> str | None:
     try:
         for text in _machine():
             found.update(text.encode() + b"\0")
-        for path in (*_code(), *named, *sorted(callable_too)):
+        for path in _code():
+            found.update(_said(path, path))
+        for path in (*named, *sorted(callable_too)):
             if str(path) == STDIN or not path.is_file() or path.stat().st_size > _LARGEST:
                 return None
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-            found.update(f"{path}\0{path.resolve()}\0{content}\0".encode("utf-8", "surrogateescape"))
+            found.update(_said(path, path.resolve()))
     except OSError:
         return None
     return found.hexdigest()
+
+
+def _said(path: Path, really: Path) -> bytes:
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    return f"{path}\0{really}\0{content}\0".encode("utf-8", "surrogateescape")
 
 
 def _code() -> Iterator[Path]:

@@ -16,6 +16,7 @@ from drctl.plan.build import build_plan, missing_roles, try_plan
 from drctl.plan.codec import from_json, plan_digest, to_json
 from drctl.read.diagnostics import count, render_all
 from drctl.read.documents import read_inventory, read_runbook
+from drctl.read.link import link
 from drctl.screens.plan import plain_text
 from tests.unit.test_read_cases import CASES, held_to
 
@@ -45,6 +46,15 @@ def test_a_case(case: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         else:
             made = f"{plain_text(plan)}\n{render_all([*problems, *bound_problems(plan, runbook)])}\n"
     held_to(case, made)
+
+
+def test_a_runbook_is_linked_once_for_all_who_ask_and_another_reading_of_it_anew() -> None:
+    runbook, again = (read_runbook(CALLS / "whole.yml")[0] for _ in range(2))
+    assert runbook is not None
+    assert again is not None
+    assert link(runbook) is link(runbook)
+    assert [step.id for step in link(again)] == [step.id for step in link(runbook)]
+    assert link(again)[0].frame.document is again
 
 
 @pytest.fixture(scope="module")
