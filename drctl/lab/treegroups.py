@@ -6,11 +6,11 @@ The first process takes over orphans (``PR_SET_CHILD_SUBREAPER``), so nothing of
 from __future__ import annotations
 
 import os
-import signal
 from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 
+from drctl.errors import LabError
 from drctl.lab.commands import wait_until
 from drctl.lab.pidgroups import PidGroups, parent_of
 from drctl.lab.state import Process, read_process
@@ -52,11 +52,14 @@ class TreeGroups(PidGroups):
         return found
 
     def end(self, host: str, *, within: float) -> bool:
-        """SIGKILL all of it, the first process last: until then it takes over what its children leave behind."""
+        """SIGKILL all of it, the first process last: until then it takes over what its children leave behind.
+
+        All stands still before anything dies: a machine that loses its power tells nobody of the end of its processes,
+        and starts nothing anew.
+        """
         first = self._first(host)
-        if first:
-            with suppress(ProcessLookupError):
-                os.kill(first.pid, signal.SIGSTOP)  # so that it starts nothing anew
+        with suppress(LabError):  # what does not stand still is killed all the same
+            self.freeze(host, within=within)
 
         def ended() -> bool:
             others = [pid for pid in self.members(host)[1] if first is None or pid != first.pid]

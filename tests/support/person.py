@@ -23,10 +23,12 @@ INSIDE = "DRCTL_TEST_PERSON"
 """What tells tests that such a person runs them."""
 # Makes root a person with an account and subordinate numbers, in a mount namespace: the machine's files stay as
 # they are. What Python needs may lie in a home that nobody else may enter; there it is all that can be seen.
+# A small disk is theirs, since they can mount none.
 _BECOME = r"""
 set -eu
 uid=$1 home=$2; shift 2
 mount --make-rprivate /
+mount -t tmpfs -o "size=4m,mode=700,uid=$uid,gid=$uid" none "$home/small"
 for file in passwd group subuid subgid; do mount --bind "$home/.etc/$file" "/etc/$file"; done
 number=0
 while [ "$1" != -- ]; do
@@ -159,7 +161,8 @@ def _new_person(home: Path, *, lab: str, net: str, uid: int, subordinates: bool)
     (home / "tmp").mkdir()
     if os.geteuid() != 0:
         return Person(home, lab, net)
-    (home / ".etc").mkdir()
+    for name in (".etc", "small"):
+        (home / name).mkdir()
     for name, line in (
         ("passwd", f"labperson:x:{uid}:{uid}::{home}:/bin/sh\n"),
         ("group", f"labperson:x:{uid}:\n"),
@@ -173,4 +176,5 @@ def _new_person(home: Path, *, lab: str, net: str, uid: int, subordinates: bool)
     for place in (home, home / "tmp"):
         os.chown(place, uid, uid)
     needed = dict.fromkeys((str(ROOT), sys.prefix, sys.base_prefix))
-    return Person(home, lab, net, ["unshare", "--mount", "sh", "-c", _BECOME, "sh", str(uid), str(home), *needed, "--"])
+    become = ["unshare", "--mount", "sh", "-c", _BECOME, "sh", str(uid), str(home), *needed, "--"]
+    return Person(home, lab, net, become, {"DRCTL_TEST_SMALL_DISK": str(home / "small")})
