@@ -158,6 +158,7 @@ def programme_of(
 
 def _wanted(world: Document[Inventory], runbooks: tuple[str, ...]) -> list[Exercised]:
     """Each service under the SLA with each runbook of the programme that fits it, and the steps as they are now."""
+    from drctl.model.words import Section
     from drctl.plan.build import missing_roles, try_plan
     from drctl.plan.codec import work_digest
     from drctl.read.diagnostics import raise_on_problems
@@ -176,5 +177,7 @@ def _wanted(world: Document[Inventory], runbooks: tuple[str, ...]) -> list[Exerc
                 continue
             made, _ = try_plan(written, world, service=service)
             steps = {s.id: work_digest(s) for s in made.steps() if not s.is_repeat} if made is not None else {}
-            found.append(Exercised(service=service, runbook=name, steps=steps))
+            ways = made.steps(Section.FALLBACK) if made is not None else ()
+            fallback = ways[0].id.partition("/")[0] if ways else ""
+            found.append(Exercised(service=service, runbook=name, steps=steps, fallback=fallback))
     return found

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drctl.model.events import Outcome
+from drctl.model.words import Section
 from drctl.plan.drill import drill_of, exercised_by
-from drctl.report.card import RunCard
+from drctl.report.card import RunCard, StepCard
 
 RESTORE = "restore"
 
@@ -29,11 +30,15 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exercised:
-    """What could be exercised: a service and a runbook that fits it, with its steps' digests as they are now."""
+    """What could be exercised: a service and a runbook that fits it, with its steps' digests as they are now.
+
+    ``fallback`` is the runbook that this one falls back on; its steps are among these under its name.
+    """
 
     service: str
     runbook: str
     steps: Mapping[str, str]
+    fallback: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +81,7 @@ def programme(wanted: Sequence[Exercised], cards: Sequence[RunCard], policy: Pol
             next_at, why = now, "never exercised"
         else:
             next_at, why = last.started_at + timedelta(seconds=policy.every_s), "the period since the last one is over"
-        changed, never = _steps(one, mine)
+        changed, never = _steps(one, [card for card in exercises if card.service == one.service])
         items.append(
             Item(
                 service=one.service,
@@ -130,12 +135,31 @@ def _last_restore(service: str, exercises: Sequence[RunCard]) -> datetime | None
     return None
 
 
-def _steps(one: Exercised, mine: Iterable[RunCard]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _steps(one: Exercised, exercises: Iterable[RunCard]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What has changed, and what was never done. ``exercises`` are the service's, the newest first."""
     done: dict[str, str] = {}
-    for card in mine:
-        called = f"{one.runbook}/" if card.runbook == drill_of(one.runbook) else ""
+    for card in exercises:
         for step in card.steps:
-            if step.outcome is Outcome.SUCCEEDED and step.id.startswith(called):
-                done.setdefault(step.id.removeprefix(called), step.digest)
+            own = _own_id(one, card, step)
+            if own is not None and step.outcome is Outcome.SUCCEEDED:
+                done.setdefault(own, step.digest)
     changed = tuple(i for i, digest in one.steps.items() if i in done and done[i] != digest)
     return changed, tuple(i for i in one.steps if i not in done)
+
+
+def _own_id(one: Exercised, card: RunCard, step: StepCard) -> str | None:
+    """What a step of that run is called in this runbook; None for one that this runbook does not have.
+
+    A fallback's steps are those of the runbook that it is: a drill of that one is an exercise of them, and a run that
+    fell back exercises that one.
+    """
+    called, _, inner = step.id.partition("/")
+    if step.section is Section.FALLBACK:
+        of, name = called, inner
+    elif around := exercised_by(card.runbook):
+        of, name = (around, inner) if called == around else ("", "")
+    else:
+        of, name = card.runbook, step.id
+    if of == one.runbook:
+        return name
+    return f"{of}/{name}" if of and of == one.fallback else None

@@ -110,6 +110,11 @@ def test_a_restore_is_exercised_and_leaves_no_data_and_production_alone(
     assert (restore["last_mode"], restore["due"]) == ("drill", False)
     assert "restore/promote" not in restore["never"]
     assert "promote" not in restore["never"]
+    # And of what the failover falls back on: the same steps.
+    failover = item(operator, "failover")
+    assert not {"restore/promote", "restore/from-a-copy/1/files", "restore/log-agrees"} & {*failover["never"]}
+    assert not failover["changed"]
+    assert "promote" in failover["never"]
     # What an earlier drill left behind is not written over in silence.
     lab.host(DRILL_DATABASES[1]).execute(["touch", f"{PGDATA}/personal"], user="postgres")
     left = operator.types(*words, code=1)

@@ -104,6 +104,32 @@ def test_steps_that_changed_since_they_last_succeeded() -> None:
     assert found.never == ("repoint",)
 
 
+def test_a_fallback_s_steps_are_exercised_by_a_drill_of_the_runbook_that_it_is_and_the_other_way_round() -> None:
+    def done(step_id: str, section: Section = Section.STEPS, digest: str = "1") -> StepCard:
+        return StepCard(id=step_id, digest=digest, section=section, outcome=Outcome.SUCCEEDED)
+
+    failover = Exercised(
+        service="a", runbook="failover", fallback="restore",
+        steps={"promote": "1", "restore/files": "1", "restore/stop": "1", "restore/rows": "1"},
+    )  # fmt: skip
+    restore = Exercised(service="a", runbook="restore", steps={"files": "1", "stop": "1", "rows": "1"})
+    drilled = exercised("a", "drill-restore", 3, steps=(done("ground/stop"), done("restore/files"), done("promote")))
+    by_itself = exercised("a", "restore", 4, steps=(done("stop", digest="old"), done("failover/promote")))
+    found = items([failover, restore], [drilled, by_itself])
+    assert found["a", "failover"].never == ("promote", "restore/rows")
+    assert found["a", "failover"].changed == ("restore/stop",)
+    assert found["a", "failover"].due, "its own way was never gone"
+    # A drill of the failover that left for its fallback; the clone of its pair is no step of either.
+    steps = (done("failover/promote"), done("pair/rows"), done("restore/rows", Section.FALLBACK))
+    fell_back = exercised("a", "drill-failover", 2, steps=steps)
+    found = items([failover, restore], [fell_back, drilled, by_itself])
+    assert found["a", "failover"].never == ()
+    assert found["a", "restore"].never == ()
+    # What was exercised for another service, or by a check, says nothing here.
+    others = [replace(drilled, service="b"), replace(by_itself, mode=Mode.CHECK)]
+    assert len(items([failover], others)["a", "failover"].never) == 4
+
+
 INVENTORY = """\
 inventory: office
 residency: ZA
