@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -234,5 +235,54 @@ def test_an_approval_from_another_terminal_answers_the_question_that_stands_here
         "\n".join(decisions(day)),
         """
         DATE TIME approval for agree: OPERATOR said yes: the client agreed, INC-9 (waited SECONDS)
+        """,
+    )
+
+
+LATE = """
+steps:
+  - {id: before, hosts: primary, run: 'echo x >>"$effects/before"'}
+  - {id: agree, approval: {prompt: "Lose a minute of data?"}}
+  - {id: promote, hosts: primary, run: 'echo x >>"$effects/promote"'}
+  - {id: serve, local: "true", read_only: true, marks: service_restored}
+on_failure: {runbook: rebuild}
+deadline: {action: fallback}
+"""
+REBUILD = """
+runbook: rebuild
+title: Build it anew
+steps:
+  - {id: anew, hosts: primary, run: 'echo x >>"$effects/anew"', expected: 2h, timeout: 3h}
+  - {id: serve, local: "true", read_only: true, expected: 0s, marks: service_restored}
+"""
+IMPATIENT = """
+from datetime import timedelta
+from drctl.engine import overdue
+overdue.SHORTEST = timedelta(seconds=2)
+"""
+UNTIL_THE_DEADLINE_S = 25.0
+"""More than drctl takes to come to its first question, also on a busy machine."""
+
+
+def test_nobody_answers_at_the_terminal_and_the_deadline_comes(day: Day) -> None:
+    """Its question takes the place of the one that stands, and when nobody answers that either the fallback begins."""
+    day.runbook(LATE)
+    (day.directory / "rebuild.yml").write_text(REBUILD)
+    outage = datetime.now(UTC) - timedelta(hours=2) + timedelta(seconds=UNTIL_THE_DEADLINE_S)
+    words = day.words("--outage-started", outage.isoformat(timespec="seconds"))
+    with at_a_terminal(day, *words, prepared=IMPATIENT) as child:
+        child.expect(r"yes, no, pause\? ")
+        child.expect("was the last moment to leave for rebuild and keep the RTO")
+        child.expect(r"fallback, continue, pause, abort\? ")
+        assert [day.count(s) for s in ("before", "promote", "anew")] == [1, 0, 0]
+        said = to_the_end(day, child, 0)
+    assert "REAL DONE: no objective was missed" in said
+    assert [day.count(s) for s in ("before", "promote", "anew")] == [1, 0, 1]
+    same(
+        re.sub(r"waited \d+s", "waited SECONDS", "\n".join(decisions(day))),
+        """
+        DATE TIME approval for agree: drctl said overtaken: the deadline came, and its question comes first
+        ~ (waited SECONDS)
+        DATE TIME deadline for the run: nobody was there, so said fallback: nobody answered in time (waited SECONDS)
         """,
     )

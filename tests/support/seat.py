@@ -14,9 +14,15 @@ from tests.support.operator import ROOT
 
 
 @contextmanager
-def at_a_terminal(day: Day, *words: str) -> Iterator[pexpect.spawn]:
-    """drctl as the foreground of a terminal of 110 columns that shows plain lines."""
+def at_a_terminal(day: Day, *words: str, prepared: str = "") -> Iterator[pexpect.spawn]:
+    """drctl as the foreground of a terminal of 110 columns that shows plain lines.
+
+    ``prepared`` is Python that the process carries out before it is drctl.
+    """
     argv = day.operator.words(*(words or day.words()))
+    if prepared:
+        started = argv.index("-m")
+        argv[started : started + 2] = ["-c", f"{prepared}\nfrom drctl.cli.main import run\nrun()"]
     environment = {**os.environ, "TERM": "dumb", "LANG": "C.UTF-8"}
     child = pexpect.spawn(
         argv[0], argv[1:], cwd=str(ROOT), env=environment, dimensions=(60, 110), timeout=PATIENCE_S, encoding="utf-8",
