@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,29 @@ def takes_writes(lab: Lab, host: str) -> bool:
     return lab.psql(host, "select pg_is_in_recovery()").strip() == "f"
 
 
+def the_wrong_way_by_hand_is_refused(lab: Lab, operator: Operator) -> None:
+    """The service is away. A person says that it goes there; at first the standby is well, and then it is lost."""
+    refused = operator.failover("--to", "standby", code=7).stderr
+    assert f"{HOME} answers, so it is not lost" in refused
+    assert f"{AWAY} is no standby: it takes writes, so the service is there already" in refused
+    lab.power_off(HOME)
+    refused = operator.failover("--to", "standby", code=7).stderr
+    assert "NO-GO: nothing was changed, standby-is-a-standby said no" in refused
+    wrong = {"from": "primary", "to": "standby", "target": "standby", "other": "primary", "standby_given_up": "true"}
+    words = [word for name, text in wrong.items() for word in ("--input", f"{name}={text}")]
+    back_in_time = ("--input", f"to_time={datetime.now(UTC).isoformat()}")
+    for more in ((), back_in_time):
+        refused = operator.types(
+            "run", "restore", SERVICE, "-i", str(operator.inventory), *words, *more, "--yes", "--no-input", code=7
+        ).stderr
+        assert "NO-GO: nothing was changed, standby-takes-no-writes said no" in refused
+        assert f"{AWAY} is no standby: it takes writes, and the service stands the other way round" in refused
+    assert takes_writes(lab, AWAY)
+    lab.power_on(HOME)
+    streams = "select count(*) from pg_stat_replication where state = 'streaming'"
+    assert wait_until(lambda: lab.psql(AWAY, streams).strip() == "1", within=60)
+
+
 def test_after_a_move_the_new_primary_is_lost_and_failover_goes_back(
     fresh_lab: Lab, operator: Operator, tmp_path: Path
 ) -> None:
@@ -39,6 +63,7 @@ def test_after_a_move_the_new_primary_is_lost_and_failover_goes_back(
     moves(operator, "standby")
     ready = operator.types("check", "readiness", SERVICE, *inventory)
     assert f"from {AWAY} (standby) to {HOME} (primary)" in ready.stderr
+    the_wrong_way_by_hand_is_refused(lab, operator)
     alive = operator.failover(code=7)
     assert f"drctl switchover {SERVICE} --to primary" in alive.stderr
     lab.load(seconds=2, rate=20)
