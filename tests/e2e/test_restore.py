@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
+import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ import yaml
 from drctl.lab import Lab
 from drctl.lab.commands import wait_until
 from drctl.lab.damage import Fault
+from drctl.model.units import parse_instant
 from tests.support import needs
 from tests.support.operator import ROOT, SERVICE, Operator, began, ended, jobs_of, until, wreck_both_sites
 from tests.support.pages import type_all
@@ -74,6 +79,7 @@ def test_both_sites_are_wrecked_drctl_is_killed_twice_and_the_service_is_back_fr
     assert info.rindex("wal start/stop: 00000002") > info.rindex("full backup")
     assert fresh_lab.ssh("cloudprox", [*NIGHTLY[:-1], "status"]).returncode == 3
     assert fresh_lab.psql("azure-san", "select name from pg_settings where sourcefile like '%auto.conf'").strip() == ""
+    the_log_is_heard(fresh_lab, recovered_to=point["recovered_to"])
     # A second restore finds a service that is alive, and refuses.
     again = operator.restore(code=7)
     assert "drctl failover" in again.stderr or "is alive" in again.stderr
@@ -102,12 +108,28 @@ def test_a_gap_in_the_wal_of_every_copy_is_found_before_the_promotion_and_a_pers
     assert operator.report()["rpo"]["actual_s"] > 0
 
 
+def the_log_is_heard(lab: Lab, *, recovered_to: str) -> None:
+    """``log-agrees`` bears a minute between the server's log and the heartbeat, either way, and no more."""
+    said = says(lab, "log-agrees", recovered_to=recovered_to)
+    assert said.returncode == 0, said.stderr
+    logged = parse_instant(re.findall(r"log: (.+), heartbeat", said.stdout)[0])
+    for seconds, agrees in ((-65, False), (-55, True), (55, True), (65, False)):
+        moved = (logged + timedelta(seconds=seconds)).isoformat()
+        assert (says(lab, "log-agrees", recovered_to=moved).returncode == 0) == agrees, f"{seconds} s apart"
+
+
 def witnesses_agree(lab: Lab) -> str:
     """What the runbook's own script says on the standby."""
+    return says(lab, "recovery-point", database="taskflow").stdout.splitlines()[2]
+
+
+def says(lab: Lab, step_id: str, **values: str) -> subprocess.CompletedProcess[str]:
+    """The script of a step of the restore, on its host."""
     steps = yaml.safe_load((ROOT / "runbooks" / "restore.yml").read_text())["steps"]
-    script = next(step["run"] for step in steps if step.get("id") == "recovery-point")
-    words = ["sudo", "-n", "-H", "-u", "postgres", "env", "database=taskflow", "sh", "-s"]
-    return lab.ssh("azure-san", words, stdin=script).stdout.splitlines()[2]
+    script = next(step["run"] for step in steps if step.get("id") == step_id)
+    given = [f"{name}={value}" for name, value in values.items()]
+    words = ["sudo", "-n", "-H", "-u", "postgres", "env", *(shlex.quote(word) for word in given), "sh", "-s"]
+    return lab.ssh("azure-san", words, stdin=script)
 
 
 def with_a_gap_everywhere(lab: Lab) -> None:
