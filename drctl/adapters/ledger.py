@@ -11,11 +11,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from drctl.adapters.chain import FIRST_PREVIOUS, canonical
+from drctl.adapters.chain import FIRST_PREVIOUS, canonical, text_of
 from drctl.adapters.journal import JournalFile
 from drctl.errors import JournalError
 from drctl.model.events import JsonObject
@@ -78,8 +78,8 @@ class Ledger:
         db.execute("BEGIN IMMEDIATE")  # the number and the sum before it are read and used by one writer at a time
         row = db.execute("SELECT number, sha256 FROM notes ORDER BY number DESC LIMIT 1").fetchone()
         number, previous = (row[0] + 1, row[1]) if row else (1, FIRST_PREVIOUS)
-        moment = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        sha256 = _sum(number=number, at=moment, kind=kind, who=who, body=body, previous=previous)
+        moment = text_of(at)
+        sha256 = _sum(_line(number=number, at=moment, kind=kind, who=who, body=body, previous=previous))
         values = (number, moment, kind, who, canonical(body), previous, sha256)
         db.execute("INSERT INTO notes VALUES (?,?,?,?,?,?,?)", values)
         db.execute("COMMIT")
@@ -107,7 +107,7 @@ class Ledger:
         for number, at, of_kind, who, text, told, sha256 in rows:
             try:
                 body = json.loads(text)
-                right = _sum(number=number, at=at, kind=of_kind, who=who, body=body, previous=told)
+                right = _sum(_line(number=number, at=at, kind=of_kind, who=who, body=body, previous=told))
             except ValueError:
                 body, right = {}, ""
             if (number, told, sha256) != (expected, previous, right):
@@ -144,6 +144,40 @@ class Ledger:
         )
 
 
-def _sum(*, number: int, at: str, kind: str, who: str, body: JsonObject, previous: str) -> str:
+def line_of(note: Note) -> bytes:
+    """The text that a note's sha256 is over, on one line."""
+    at = text_of(note.at)
+    return _line(number=note.number, at=at, kind=note.kind, who=note.who, body=note.body, previous=note.previous)
+
+
+def note_of(line: bytes) -> Note:
+    """The note that such a line is, with the sha256 that the ledger has for it.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    import json
+
+    row = json.loads(line)
+    if not isinstance(row, dict) or set(row) != {"number", "at", "kind", "who", "body", "previous"}:
+        raise ValueError("it is no note of a ledger")
+    if not isinstance(row["number"], int) or not isinstance(row["body"], dict):
+        raise ValueError("it is no note of a ledger")
+    return Note(
+        number=row["number"],
+        at=datetime.fromisoformat(str(row["at"])),
+        kind=str(row["kind"]),
+        who=str(row["who"]),
+        body=row["body"],
+        previous=str(row["previous"]),
+        sha256=_sum(line),
+    )
+
+
+def _line(*, number: int, at: str, kind: str, who: str, body: JsonObject, previous: str) -> bytes:
     row = {"number": number, "at": at, "kind": kind, "who": who, "body": body, "previous": previous}
-    return hashlib.sha256(canonical(row).encode("utf-8", "surrogatepass")).hexdigest()
+    return canonical(row).encode("utf-8", "surrogatepass")
+
+
+def _sum(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()

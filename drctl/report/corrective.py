@@ -5,12 +5,12 @@ They are notes of the ledger (``adapters/ledger.py``), and what is shown is fold
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from drctl.adapters.ledger import Ledger
+from drctl.adapters.ledger import Ledger, Note
 from drctl.errors import UsageError
 from drctl.read.suggest import did_you_mean
 from drctl.report.facts import Finding, Standing, Summary
@@ -75,8 +75,28 @@ def all_findings(ledger: Ledger, *, now: datetime, timezone: str = "UTC") -> tup
     Raises:
         JournalError: when the ledger cannot be read, or its chain is broken.
     """
+    return findings_of(ledger.notes(), now=now, timezone=timezone)
+
+
+def findings_of(notes: Iterable[Note], *, now: datetime, timezone: str) -> tuple[Finding, ...]:
+    """What these notes say of findings, the earliest due first.
+
+    Raises:
+        KeyError, TypeError, ValueError: when one is not what drctl writes.
+    """
     today = _day(now, timezone)
-    return tuple(sorted(_folded(ledger, today), key=lambda finding: (finding.due, finding.id)))
+    return tuple(sorted(_folded(notes, today), key=lambda finding: (finding.due, finding.id)))
+
+
+def notes_of(findings: Iterable[Finding], ledger: Ledger) -> tuple[Note, ...]:
+    """The ledger's notes that these findings were made of, in their order.
+
+    Raises:
+        JournalError: when the ledger cannot be read, or its chain is broken.
+    """
+    names = {finding.id for finding in findings}
+    kinds = (_OPENED, _CLOSED)
+    return tuple(note for note in ledger.notes() if note.kind in kinds and note.body["finding"] in names)
 
 
 def with_findings(summary: Summary, ledger: Ledger) -> Summary:
@@ -91,9 +111,9 @@ def with_findings(summary: Summary, ledger: Ledger) -> Summary:
     return replace(summary, findings=tuple(shown))
 
 
-def _folded(ledger: Ledger, today: date) -> Iterator[Finding]:
+def _folded(notes: Iterable[Note], today: date) -> Iterator[Finding]:
     found: dict[str, Finding] = {}
-    for note in ledger.notes():
+    for note in notes:
         body = note.body
         if note.kind == _OPENED:
             found[body["finding"]] = Finding(

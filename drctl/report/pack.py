@@ -17,7 +17,7 @@ from pathlib import Path
 
 from drctl import __version__
 from drctl.adapters.journal import JournalFile
-from drctl.adapters.ledger import Ledger
+from drctl.adapters.ledger import Ledger, line_of
 from drctl.adapters.outputs import OutputStore
 from drctl.adapters.signatures import sign
 from drctl.engine.fold import fold_all
@@ -28,12 +28,13 @@ from drctl.model.units import format_instant
 from drctl.plan.codec import canonical_json
 from drctl.report import html, markdown, pack_readme
 from drctl.report import json as json_report
-from drctl.report.corrective import with_findings
+from drctl.report.corrective import notes_of, with_findings
 from drctl.report.facts import Summary
 from drctl.report.pack_files import (
     ABOUT,
     DOCUMENTS,
     EVENTS,
+    FINDINGS,
     FORMAT,
     HEAD,
     MANIFEST,
@@ -100,6 +101,7 @@ def pack(kept: Kept, run_id: str, *, target: Path, key: Path | None, now: dateti
             _documents(room, fold_all(events).the_plan)
             for file, text in texts_of(summary, missing).items():
                 _write(room / file, text.encode())
+            _write(room / FINDINGS, b"".join(line_of(note) + b"\n" for note in notes_of(summary.findings, ledger)))
             _write(room / HEAD, f"{summary.chain.events} {summary.chain.head}\n".encode())
             _manifest(room)
             if key is not None:

@@ -20,6 +20,7 @@ from drctl import __version__
 from drctl.adapters.chain import FIRST_PREVIOUS, body_of
 from drctl.adapters.signatures import BadSignature
 from drctl.adapters.signatures import verify as verify_signature
+from drctl.engine.fold import fold_all
 from drctl.errors import DocumentError
 from drctl.model.events import Event, JsonObject, RunEnded, RunStarted
 from drctl.plan.codec import canonical_json, from_json, plan_digest
@@ -31,6 +32,7 @@ from drctl.report.pack_files import (
     ABOUT,
     DOCUMENTS,
     EVENTS,
+    FINDINGS,
     FORMAT,
     HEAD,
     MANIFEST,
@@ -44,6 +46,7 @@ from drctl.report.pack_files import (
     safe_name,
     sha256_of,
 )
+from drctl.report.pack_findings import findings
 from drctl.report.pack_heads import NAMESPACE as NAMESPACE_OF_HEADS
 from drctl.report.pack_heads import published_heads, signer_of
 from drctl.report.summary import summarise
@@ -131,6 +134,7 @@ def verify(pack: Path, trust: Trust) -> Verified:
         _checked("approvals", lambda: _approvals(chain)),
         _checked("outputs", lambda: _outputs(pack, names, chain)),
         _checked("report", lambda: _report(pack, chain)),
+        _checked("findings", lambda: _findings(pack, chain)),
         _checked("pages", lambda: _pages(pack, chain)),
         _checked("published heads", lambda: _heads(chain, trust)),
     ]
@@ -317,6 +321,26 @@ def _report(pack: Path, chain: _Chain) -> str:
     return "its verdict, clocks, objectives, circumstances and trend are those of the events"
 
 
+def _findings(pack: Path, chain: _Chain) -> str:
+    plan = fold_all(_readable(chain)[:1]).the_plan
+    if not (pack / FINDINGS).is_file():
+        raise _NotChecked(f"there is no {FINDINGS}, as in packs of older drctls: they are what the signer says")
+    try:
+        told = json.loads((pack / f"{REPORT}.json").read_bytes())
+        made_at = datetime.fromisoformat(told["made_at"])
+        said = _findings_of(told)
+    except (DocumentError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise _Broken(f"{REPORT}.json is no report of such a run") from None
+    count, wrong = findings((pack / FINDINGS).read_bytes(), said, made_at=made_at, timezone=plan.timezone)
+    if wrong:
+        raise _Broken(_few(wrong))
+    return f"the findings are those of {count} notes" if count else "there are none, and no notes of any"
+
+
+def _findings_of(told: JsonObject) -> tuple[Finding, ...]:
+    return tuple(from_json(Finding, finding) for finding in told["findings"])
+
+
 def _pages(pack: Path, chain: _Chain) -> str:
     """Every text of the pack made anew. Findings are in no event: they are taken as report.json has them."""
     events = _readable(chain)
@@ -328,7 +352,7 @@ def _pages(pack: Path, chain: _Chain) -> str:
             raise _NotChecked(f"they were written by drctl {by}, and this one is {__version__}: compare them with that")
         summary = replace(
             summarise(events, now=datetime.fromisoformat(told["made_at"])),
-            findings=tuple(from_json(Finding, finding) for finding in told["findings"]),
+            findings=_findings_of(told),
         )
         made = texts_of(summary, [str(sum_) for sum_ in about["outputs_not_kept"]])
     except (DocumentError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -28,6 +28,7 @@ PLAN = "plan.json"
 DOCUMENTS = "documents"
 OUTPUTS = "outputs"
 REPORT = "report"
+FINDINGS = "findings.jsonl"
 MANIFEST = "MANIFEST.sha256"
 SIGNATURE = "MANIFEST.sha256.sig"
 

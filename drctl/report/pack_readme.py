@@ -68,6 +68,7 @@ _FILES = """| file | what it is |
 | `documents/` | the runbooks and the inventory as they were |
 | `outputs/` | what the commands printed, redacted; each file is named by its sha256 |
 | `report.html`, `report.md`, `report.json` | the report that was made of these events |
+| `findings.jsonl` | the notes of the report's findings, as the ledger has them: each sum there is that of a line here |
 | `pack.json` | the pack's format, and the drctl that made it |
 | `MANIFEST.sha256`, `MANIFEST.sha256.sig` | the sha256 of every file above, and the signature of that list |
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from drctl import __version__
+from drctl.adapters.ledger import Ledger
 from drctl.adapters.signatures import sign
 from drctl.cli.main import execute
 from drctl.engine.approvals import parse, render
@@ -229,8 +231,48 @@ def test_findings_are_in_the_pages_and_cannot_be_changed_in_one_of_them(
     edit("report.json", "2026-12-01", "2027-12-01")(pack)
     resigned(pack, keys / "trusted")
     code, broken, _ = verify(pack, keys, capsys=capsys)
-    assert (code, set(broken)) == (9, {"pages"})
+    assert (code, set(broken)) == (9, {"findings", "pages"})
     assert "report.html; report.md" in broken["pages"]
+
+
+def test_findings_are_those_of_the_ledger_s_notes_whoever_made_the_pages_anew(
+    keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "state", sample_runs.succeeded())
+    state = ["--state-dir", str(tmp_path / "state")]
+    add = ["findings", "add", "The resize was slow", "--run", run, "--owner", "Sipho", "--due", "2026-12-01"]
+    assert execute([*state, *add]) == 0
+    assert execute([*state, "findings", "close", "acme-1", "--how", "it is kept big"]) == 0
+    true_pack = tmp_path / "true"
+    assert execute([*state, "evidence", run, "-o", str(true_pack), "--key", str(keys / "trusted")]) == 0
+    assert "the findings are those of 2 notes" in verify(true_pack, keys, capsys=capsys)[2]
+    # Each line is what the ledger's own sum is over: whoever has the ledger, or another pack of it, can compare.
+    notes = Ledger(tmp_path / "state" / "journal.db").notes()
+    lines = (true_pack / "findings.jsonl").read_bytes().splitlines()
+    assert [hashlib.sha256(line).hexdigest() for line in lines] == [note.sha256 for note in notes]
+
+    def tampered(*edits: tuple[str, str, str]) -> dict[str, str]:
+        pack = Path(shutil.copytree(true_pack, tmp_path / f"tampered-{len(list(tmp_path.iterdir()))}"))
+        for file, old, new in edits:
+            edit(file, old, new)(pack)
+        resigned(pack, keys / "trusted")
+        return verify(pack, keys, capsys=capsys)[1]
+
+    pages = [(f"report.{kind}", "Sipho", "Nobody") for kind in ("json", "html", "md")]
+    assert tampered(*pages) == {"findings": "the report says otherwise of acme-1"}
+    assert tampered(*pages, ("findings.jsonl", "Sipho", "Nobody")) == {
+        "findings": "note 2 is not in its place: one before it was changed, added or taken out"
+    }
+    text = (true_pack / "findings.jsonl").read_text()
+    assert "says otherwise of acme-1" in tampered(("findings.jsonl", text, ""))["findings"]
+    assert "is torn" in tampered(("findings.jsonl", text, text.rstrip("\n")))["findings"]
+    assert "is no note" in tampered(("findings.jsonl", text, "[]\n"))["findings"]
+    assert "not what is written of a finding" in tampered(("findings.jsonl", '"due"', '"dew"'))["findings"]
+    (true_pack / "findings.jsonl").unlink()
+    resigned(true_pack, keys / "trusted")
+    code, broken, said = verify(true_pack, keys, capsys=capsys)
+    assert (code, broken) == (0, {})
+    assert "as in packs of older drctls: they are what the signer says" in said
 
 
 def test_a_chain_that_was_written_anew_needs_the_key_and_then_the_published_heads(
