@@ -51,17 +51,7 @@ def validate(paths: Paths = None, inventory: Inventory = None, service: Service 
       drctl validate runbooks/failover.yml --inventory inventories/lab.yml --service taskflow-demo
     """
     files = _files([Path(path) for path in paths or []])
-    if inventory is not None or service or as_json:
-        return _tell(_read(files, inventory, service), as_json=as_json)
-    from drctl.cli import sound
-
-    before = sound.fingerprint(files)
-    if before is not None and sound.is_remembered(before):
-        return _tell(_Findings(files=dict.fromkeys(map(str, files), "")), as_json=False)
-    found = _read(files, None, "")
-    if before is not None and not found.problems and before == sound.fingerprint(files):
-        sound.remember(before)
-    return _tell(found, as_json=False)
+    return _tell(_read(files, inventory, service), as_json=as_json)
 
 
 def _read(files: list[Path], inventory: Path | None, service: str) -> _Findings:
