@@ -156,7 +156,7 @@ def _packed_json(packed: Packed) -> str:
 
 def _verified_text(found: Verified) -> str:
     from drctl.report.harmless import one_line
-    from drctl.report.pack_check import Result
+    from drctl.report.pack_checks import Result
 
     words = {Result.HOLDS: "holds", Result.BROKEN: "BROKEN", Result.NOT_CHECKED: "not checked"}
     lines = [f"{words[c.result]:<12} {c.name:<16} {one_line(c.text)}" for c in found.checks]
