@@ -1,7 +1,6 @@
 """Carry out one attempt through the ports, and say in an event how it ended.
 
-Nothing here decides: an ending is translated into an outcome, by the one table ``_BY_ENDING``, and the next decision
-is ``decide``'s.
+Nothing here decides: an ending is translated into an outcome (``endings``), and the next decision is ``decide``'s.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from drctl.engine.decisions import Attempt
+from drctl.engine.endings import End, end_of, held_to_its_word, unexpected
 from drctl.engine.ports import (
     Clock,
-    CommandResult,
     CommandRunner,
     Ending,
     Files,
@@ -25,7 +24,7 @@ from drctl.engine.ports import (
     ShellCommand,
 )
 from drctl.engine.state import RunState
-from drctl.engine.values import capture, fill
+from drctl.engine.values import fill
 from drctl.model.events import Act, AttemptFinished, Outcome, Output, Reason
 from drctl.model.plan import Approval, Endpoint, Http, Manual, Shell, Step, Tcp, Transfer, Wait
 from drctl.plan.residency import Hop, carries_data, refusal, url_hop
@@ -52,30 +51,6 @@ class Interrupted(Exception):
     """A wait was cut short because a person wants the run to stop."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _End:
-    """How one try ended, before it is put into an event."""
-
-    outcome: Outcome
-    reason: Reason | None = None
-    detail: str = ""
-    exit_code: int | None = None
-    attached: bool = False
-    output: Output | None = None
-    errors: Output | None = None
-
-
-_BY_ENDING: dict[Ending, tuple[Outcome, Reason]] = {
-    Ending.UNREACHABLE: (Outcome.FAILED, Reason.UNREACHABLE),
-    Ending.REFUSED: (Outcome.FAILED, Reason.REFUSED),
-    Ending.HELD: (Outcome.FAILED, Reason.HELD),
-    Ending.TIMED_OUT: (Outcome.FAILED, Reason.TIMED_OUT),
-    Ending.ENDED: (Outcome.FAILED, Reason.ABORTED),
-    Ending.LOST: (Outcome.IN_DOUBT, Reason.LOST),
-    Ending.REBOOTED: (Outcome.IN_DOUBT, Reason.REBOOTED),
-}
-
-
 def perform(attempt: Attempt, state: RunState, world: World) -> AttemptFinished:
     """Do it, wait for its end, and say how it ended.
 
@@ -88,7 +63,7 @@ def perform(attempt: Attempt, state: RunState, world: World) -> AttemptFinished:
     end = _Doer(attempt=attempt, step=step, endpoint=endpoint, state=state, world=world).do()
     captured: dict[str, str] = {}
     if end.outcome is Outcome.SUCCEEDED and attempt.act in (Act.RUN, Act.SETTLE):
-        end, captured = _held_to_its_word(step, end)
+        end, captured = held_to_its_word(step, end)
     return AttemptFinished(
         step=step.id,
         host=attempt.target.host,
@@ -132,25 +107,6 @@ def end_job(attempt: Attempt, state: RunState, world: World, *, by: str = "an ab
     )
 
 
-def _held_to_its_word(step: Step, end: _End) -> tuple[_End, dict[str, str]]:
-    """Compare a success with what the step promised to print."""
-    text = end.output.tail if end.output else ""
-    if step.expect is not None and text.strip() != step.expect:
-        return _unexpected(step, end, step.expect, text), {}
-    try:
-        return end, capture(step.captures, end.output)
-    except ValueError as error:
-        # The command itself did succeed, so trying it again would change nothing but the number of times it ran.
-        why = f"it ran, but its output is not what capture expects: {error}"
-        return replace(end, outcome=Outcome.FAILED, reason=Reason.CAPTURE, detail=why), {}
-
-
-def _unexpected(step: Step, end: _End, wanted: str, text: str) -> _End:
-    printed = "something else (withheld: the step is sensitive)" if step.sensitive else repr(text.strip()[:200])
-    why = f"it printed {printed}, and {wanted!r} was expected"
-    return replace(end, outcome=Outcome.FAILED, reason=Reason.EXPECTATION, detail=why)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Doer:
     """One attempt on its way through the ports."""
@@ -161,7 +117,7 @@ class _Doer:
     state: RunState
     world: World
 
-    def do(self) -> _End:
+    def do(self) -> End:
         match self.attempt.act:
             case Act.UNLESS:
                 assert self.step.unless is not None  # noqa: S101 - decide asks only for an unless that is there
@@ -173,10 +129,10 @@ class _Doer:
             case Act.RUN:
                 return self._run()
 
-    def _run(self) -> _End:
+    def _run(self) -> End:
         refused = self._leaves_the_country()
         if refused:
-            return _End(outcome=Outcome.FAILED, reason=Reason.REFUSED, detail=refused)
+            return End(outcome=Outcome.FAILED, reason=Reason.REFUSED, detail=refused)
         match self.step.action:
             case Shell() as shell if self.step.read_only:
                 return self._probe(shell, self.step.timeout_s)
@@ -186,7 +142,7 @@ class _Doer:
                 return self._ask_network(request, self.step.timeout_s, read_only=self.step.read_only)
             case Wait(seconds=seconds):
                 self._sleep(seconds)
-                return _End(outcome=Outcome.SUCCEEDED)
+                return End(outcome=Outcome.SUCCEEDED)
             case Transfer() as order:
                 return self._transfer(order)
             case Approval() | Manual():
@@ -207,18 +163,18 @@ class _Doer:
             way = list(self.world.routes.way_to(self.endpoint))
         return refusal(self.state.the_plan, self.step, way)
 
-    def _probe(self, shell: Shell, timeout_s: float) -> _End:
+    def _probe(self, shell: Shell, timeout_s: float) -> End:
         recorder = self.world.outputs.recorder(self.attempt.target)
         result = self.world.commands.probe(
             self._where(shell), self._command(shell), timeout_s=timeout_s, output=recorder
         )
         output, errors = recorder.close()
-        end = _end_of(result, output, errors)
+        end = end_of(result, output, errors)
         if end.outcome is Outcome.IN_DOUBT:  # it changes nothing, so there is nothing to be in doubt about
             return replace(end, outcome=Outcome.FAILED)
         return end
 
-    def _job(self, shell: Shell) -> _End:
+    def _job(self, shell: Shell) -> End:
         recorder = self.world.outputs.recorder(self.attempt.target)
         result = self.world.commands.job(
             self._where(shell),
@@ -228,9 +184,9 @@ class _Doer:
             output=recorder,
         )
         output, errors = recorder.close()
-        return _end_of(result, output, errors)
+        return end_of(result, output, errors)
 
-    def _transfer(self, order: Transfer) -> _End:
+    def _transfer(self, order: Transfer) -> End:
         """Repeatable by nature, so a broken one is a failure that may be retried, and never a doubt."""
         assert self.endpoint is not None  # noqa: S101 - the plan gives a transfer its host
         values = self.state.values
@@ -240,16 +196,16 @@ class _Doer:
             self.endpoint, filled, become=self.step.become, timeout_s=self.step.timeout_s, output=recorder
         )
         output, errors = recorder.close()
-        end = _end_of(result, output, errors)
+        end = end_of(result, output, errors)
         return replace(end, outcome=Outcome.FAILED) if end.outcome is Outcome.IN_DOUBT else end
 
-    def _settle(self) -> _End:
+    def _settle(self) -> End:
         """Attach to the job of that name. A job that never began begins now: the name is still claimed once only."""
         shell = self.step.action
         if isinstance(shell, Transfer):
             return self._run()
         if not isinstance(shell, Shell):
-            return _End(
+            return End(
                 outcome=Outcome.IN_DOUBT,
                 reason=Reason.LOST,
                 detail="a request leaves no job on a host that could be asked what became of it",
@@ -261,10 +217,10 @@ class _Doer:
                 return end
             if end.reason is Reason.REFUSED or self.world.clock.monotonic() >= until_s:
                 # Out of reach is not the same as not done (law 4).
-                return _End(outcome=Outcome.IN_DOUBT, reason=end.reason, detail=end.detail)
+                return End(outcome=Outcome.IN_DOUBT, reason=end.reason, detail=end.detail)
             self._sleep(SETTLE_EVERY_S)
 
-    def _verify(self) -> _End:
+    def _verify(self) -> End:
         verify = self.step.verify
         assert verify is not None  # noqa: S101 - decide asks only for a verify that is there
         until_s = self.world.clock.monotonic() + verify.within_s
@@ -278,12 +234,12 @@ class _Doer:
             if end.outcome is Outcome.SUCCEEDED and verify.expect is not None:
                 text = end.output.tail if end.output else ""
                 if text.strip() != verify.expect:
-                    end = _unexpected(self.step, end, verify.expect, text)
+                    end = unexpected(self.step, end, verify.expect, text)
             if end.outcome is Outcome.SUCCEEDED or self.world.clock.monotonic() + verify.every_s > until_s:
                 return end
             self._sleep(verify.every_s)
 
-    def _ask_network(self, request: Http | Tcp, timeout_s: float, *, read_only: bool) -> _End:
+    def _ask_network(self, request: Http | Tcp, timeout_s: float, *, read_only: bool) -> End:
         values = self.state.values
         match request:
             case Http():
@@ -295,14 +251,14 @@ class _Doer:
                 )
         return self._network_end(answer, read_only=read_only)
 
-    def _network_end(self, answer: NetworkAnswer, *, read_only: bool) -> _End:
+    def _network_end(self, answer: NetworkAnswer, *, read_only: bool) -> End:
         recorder = self.world.outputs.recorder(self.attempt.target)
         recorder("stdout", (answer.body or answer.detail).encode())
         output, _ = recorder.close()
         if answer.ok:
-            return _End(outcome=Outcome.SUCCEEDED, detail=answer.detail, output=output)
+            return End(outcome=Outcome.SUCCEEDED, detail=answer.detail, output=output)
         doubt = answer.sent and not read_only and not answer.body
-        return _End(
+        return End(
             outcome=Outcome.IN_DOUBT if doubt else Outcome.FAILED,
             reason=Reason.LOST if doubt else Reason.EXPECTATION,
             detail=answer.detail,
@@ -349,23 +305,3 @@ def _names(script: str) -> frozenset[str]:
 
 def _only_used(secrets: Mapping[str, str], script: str) -> dict[str, str]:
     return {name: reference for name, reference in secrets.items() if mentions(script, name)}
-
-
-def _end_of(result: CommandResult, output: Output | None, errors: Output | None) -> _End:
-    detail, reason = result.detail, None
-    if result.ending is not Ending.FINISHED:
-        outcome, reason = _BY_ENDING[result.ending]
-    elif result.exit_code == 0:
-        outcome = Outcome.SUCCEEDED
-    else:
-        outcome, reason = Outcome.FAILED, Reason.EXIT_CODE
-        detail = detail or f"exit code {result.exit_code}"
-    return _End(
-        outcome=outcome,
-        reason=reason,
-        detail=detail,
-        exit_code=result.exit_code,
-        attached=result.attached,
-        output=output,
-        errors=errors,
-    )
