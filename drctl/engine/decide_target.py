@@ -125,6 +125,8 @@ def _approval(state: RunState, step: Step, action: Approval, target: Target) -> 
                 who="drctl",
                 why=f"not needed: {name} is {format_duration(found)}, within {format_duration(limit)}",
             )
+    if state.mode is Mode.CHECK:
+        return Skip(target=target, who="drctl", why="check mode asks nobody", simulated=True)
     if action.minimum:
         return Ask(question=_signatures(state, step, action))
     return Ask(

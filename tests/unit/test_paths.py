@@ -128,6 +128,17 @@ def test_check_mode_runs_read_only_steps_and_counts_nothing_else_as_done() -> No
     assert state.target(Target("change", "standby")).outcome is Outcome.SIMULATED
 
 
+def test_check_mode_asks_nobody_for_an_approval_and_looks_at_what_comes_after_it() -> None:
+    asked = [Approval(prompt="Go?"), Approval(prompt="Go?", minimum=2), Approval(prompt="?", only_if_above=("x", 1.0))]
+    gates = [step(f"gate-{n}", host=None, action=action, read_only=True) for n, action in enumerate(asked)]
+    bench = Bench(plan(*gates, step("look", read_only=True), mode=Mode.CHECK))
+    state = bench.run()
+    assert state.ended is Ended.DONE
+    assert not bench.person.asked
+    assert bench.hosts.probes == {"look": 1}
+    assert {state.target(Target(gate.id, "")).outcome for gate in gates} == {Outcome.SIMULATED}
+
+
 def test_a_step_for_other_modes_is_left_out() -> None:
     bench = Bench(plan(step("only-drill", modes=(Mode.DRILL,))))
     assert bench.run().ended is Ended.DONE
