@@ -173,6 +173,8 @@ def _new_person(home: Path, *, lab: str, net: str, uid: int, subordinates: bool)
         if not there.exists():
             pytest.skip(f"this machine has no {there}: package uidmap is missing")
         (home / ".etc" / name).write_text(there.read_text() + line)
+    # The repository is somebody else's, and git reads none of those unless it is told to.
+    (home / ".gitconfig").write_text(f"[safe]\n\tdirectory = {ROOT}\n")
     for place in (home, home / "tmp"):
         os.chown(place, uid, uid)
     needed = dict.fromkeys((str(ROOT), sys.prefix, sys.base_prefix))
