@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli import completion
+
 if TYPE_CHECKING:
     from drctl.lab import Lab
 
+HostName = Annotated[
+    str, typer.Argument(metavar="HOST", help="A host of the lab.", autocompletion=completion.lab_hosts)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
