@@ -175,7 +175,11 @@ def _after_failure(state: RunState, step: Step, others: Sequence[Step] = ()) -> 
         return ()
     target = next(t for t in targets_of(step) if _broken(step, state.target(t)))
     known = state.target(target)
-    facts = (known.detail, *(kept.tail[-2000:] for kept in (known.output, known.errors) if kept))
+    # A transfer's reason is its last line as well, and is not said twice.
+    printed = [
+        f"\n{kept.tail[-2000:]}".removesuffix(f"\n{known.detail}\n") for kept in (known.output, known.errors) if kept
+    ]
+    facts = (known.detail, *(text.removeprefix("\n") for text in printed))
     facts = (*facts, *(f"{name_of(state, other)}: no" for other in others))
     where = f" on {target.host}" if target.host else ""
     is_gate = step in state.the_plan.steps(Section.PRECONDITIONS)

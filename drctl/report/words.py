@@ -52,7 +52,7 @@ def _reading(name: str, verdict: Verdict, actual_s: float | None, target_s: floa
     target = "no target" if target_s is None else format_duration(target_s)
     if verdict is Verdict.NOT_MEASURED:
         known = "" if actual_s is None else f", {format_duration(actual_s)} so far as known"
-        return f"{name} NOT MEASURED (target {target}{known})"
+        return f"{name} NOT MEASURED ({target if target_s is None else f'target {target}'}{known})"
     word = {Verdict.RUNNING: "RUNNING" if name == "RTO" else "OPEN"}.get(verdict, verdict.upper())
     return f"{name} {word} {amount(actual_s)} of {target}"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from drctl.engine.ports import Answer, Ending
+from drctl.engine.ports import Answer, CommandResult, Ending
 from drctl.engine.state import Target
 from drctl.model.events import AttemptFinished, Ended, Outcome, Question, Reason, RunStarted, StopRequested
 from drctl.model.plan import (
@@ -116,6 +116,21 @@ def test_when_compares_with_captured_values_and_inputs() -> None:
     bench = Bench(given)
     bench.run()
     assert bench.hosts.effects == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("errors", "facts"),
+    [
+        (b"the disk is full\n", ("the disk is full",)),
+        (b"10 %\nthe disk is full\n", ("the disk is full", "10 %")),
+        (b"beware: the disk is full\n", ("the disk is full", "beware: the disk is full\n")),
+    ],
+)
+def test_why_a_step_failed_is_said_once_when_it_printed_that_too(errors: bytes, facts: tuple[str, ...]) -> None:
+    result = CommandResult(ending=Ending.FINISHED, exit_code=1, detail="the disk is full")
+    bench = Bench(plan(step("send")), hosts=FakeHosts(scripts={"send": lambda _: (result, errors)}))
+    bench.run()
+    assert bench.person.asked[0].facts == facts
 
 
 def test_check_mode_runs_read_only_steps_and_counts_nothing_else_as_done() -> None:

@@ -14,10 +14,12 @@ import pytest
 from drctl.adapters.chain import canonical
 from drctl.adapters.clock import SystemClock
 from drctl.engine.fold import fold, fold_all
+from drctl.engine.objectives import Reading, Verdict
 from drctl.engine.state import RunState, Target
 from drctl.model import events as ev
 from drctl.model.events import Event
 from drctl.model.plan import Mark
+from drctl.report import words
 from drctl.screens.base import write
 from drctl.screens.choose import choose
 from drctl.screens.lines import LinesScreen
@@ -61,6 +63,19 @@ def test_a_line_for_each_thing_that_happened() -> None:
     assert any("clock   service restored" in line and "RTO MET" in line for line in lines)
     slow = next(line for line in lines if "succeeded resize-standby" in line)
     assert "12m 22s (expected 10m 00s), slower than usual" in slow
+
+
+@pytest.mark.parametrize(
+    ("actual_s", "target_s", "said"),
+    [
+        (None, 14400.0, "RTO NOT MEASURED (target 4h 00m)"),
+        (90.0, 14400.0, "RTO NOT MEASURED (target 4h 00m, 1m 30s so far as known)"),
+        (None, None, "RTO NOT MEASURED (no target)"),
+    ],
+)
+def test_an_objective_without_a_target_says_so(actual_s: float | None, target_s: float | None, said: str) -> None:
+    found = Reading(verdict=Verdict.NOT_MEASURED, actual_s=actual_s, target_s=target_s, basis="")
+    assert words.reading("RTO", found) == said
 
 
 def test_a_failure_shows_its_output() -> None:
