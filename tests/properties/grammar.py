@@ -141,11 +141,14 @@ def runs(draw: st.DrawFn) -> Run:
 
     section(Section.PRECONDITIONS, 2)
     section(Section.STEPS, 4, 1)
+    breaks = draw(st.integers(0, 3)) == 0
+    if breaks:
+        stages = [*stages[:-1], _broken(stages[-1], faults)]
     if draw(st.integers(0, 2)) == 0:
         stages = _in_rounds(stages, draw)
     section(Section.FALLBACK, 2)
     for undone in reversed([s for stage in stages if stage.section is Section.STEPS for s in stage.steps]):
-        if draw(st.integers(0, 2)) == 0:
+        if draw(st.integers(0, 2)) <= breaks:
             made = _undo(undone, draw)
             faults.update(made.faults)
             stages.append(Stage(section=Section.ROLLBACK, steps=(made.step,)))
@@ -153,7 +156,8 @@ def runs(draw: st.DrawFn) -> Run:
     mode = draw(st.sampled_from((Mode.REAL, Mode.REAL, Mode.REAL, Mode.DRILL, Mode.CHECK)))
     rule = draw(st.one_of(st.none(), st.sampled_from(DeadlineAction).map(lambda a: DeadlineRule(action=a))))
     made_plan: Plan = replace(plan_of_stages(*stages, mode=mode), deadline=rule)
-    people = draw(st.lists(st.one_of(st.none(), st.integers(0, 5)), max_size=4).map(tuple))
+    answers = st.none() if breaks else st.one_of(st.none(), st.integers(0, 5))
+    people = draw(st.lists(answers, min_size=4 * breaks, max_size=4).map(tuple))
     return Run(
         plan=made_plan,
         hosts=Hosts(faults=faults),
@@ -162,6 +166,14 @@ def runs(draw: st.DrawFn) -> Run:
         sent_in=_signals(draw),
         given=_given(draw, made_plan),
     )
+
+
+def _broken(stage: Stage, faults: dict[tuple[str, str], tuple[Fault, ...]]) -> Stage:
+    """The stage fails for good where it can, and what was begun is undone unless a person says otherwise."""
+    for one in stage.steps:
+        for endpoint_ in one.endpoints:
+            faults[one.id, endpoint_.host] = (Fault.EXIT,) * 9
+    return replace(stage, steps=tuple(replace(one, on_failure=OnFailure.ROLLBACK, modes=()) for one in stage.steps))
 
 
 def _given(draw: st.DrawFn, made: Plan) -> tuple[Body, ...]:

@@ -41,6 +41,7 @@ def judge(run: Run, state: RunState) -> None:
     attempts_follow_each_other(run, state)
     always_runs(run, state)
     undos_go_backwards(run)
+    a_rollback_leaves_nothing_out(run, state)
     the_deadline_stops_what_is_new(run)
     nothing_half_done_is_left_in_silence(run)
 
@@ -195,6 +196,15 @@ def undos_go_backwards(run: Run) -> None:
             assert any(known.target(t).attempts for t in targets_of(run.plan.step(first))), f"{first} never began"
             undone.append(order.index(first))
     assert undone == sorted(undone, reverse=True)
+
+
+def a_rollback_leaves_nothing_out(run: Run, state: RunState) -> None:
+    """Each step that was begun and can be undone has been, or its undo's failure is told. An abort ends a rollback."""
+    if not state.rolling_back or state.abort:
+        return
+    for undo in run.plan.steps(Section.ROLLBACK):
+        begun = any(state.target(t).attempts for t in targets_of(run.plan.step(undo.undoes or "")))
+        assert not begun or state.step_outcome(undo) is not None, f"{undo.id} was not carried out"
 
 
 def the_deadline_stops_what_is_new(run: Run) -> None:
