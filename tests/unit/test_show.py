@@ -206,6 +206,18 @@ def test_the_failover_of_a_client_as_it_is_typed(
     assert execute(["show", "failover", "nobody", "-i", str(EXAMPLE)]) == ExitCode.USAGE
 
 
+def test_a_step_that_asks_drctl_itself_says_on_its_page_how_it_is_done_without() -> None:
+    runbook, _ = read_runbook(ROOT / "runbooks" / "restore.yml")
+    inventory, _ = read_inventory(EXAMPLE)
+    assert runbook is not None
+    assert inventory is not None
+    page = render(build_plan(runbook, inventory, service="acacia", version="0"))
+    asking = [section for section in page.split("\n### ") if "\ndrctl=" in section]
+    assert asking
+    for section in asking:
+        assert "Without drctl, on " in section
+
+
 def test_every_block_is_a_command_that_a_shell_can_read(tmp_path: Path) -> None:
     runbook, _ = read_runbook(ROOT / "runbooks" / "failover.yml")
     inventory, _ = read_inventory(EXAMPLE)
