@@ -127,8 +127,14 @@ def raise_on_problems(problems: Sequence[Diagnostic], *, hint: str = "") -> None
         f"{count(problems)}\n\n{render_all(problems)}",
         where=first.where,
         state="nothing was connected to and nothing was changed",
-        hint=hint or f"correct the file, then: drctl validate {first.file}",
+        hint=hint or _again(first.file),
     )
+
+
+def _again(file: str) -> str:
+    if file == "-":
+        return "correct what comes on standard input, then the same command again"
+    return f"correct the file, then: drctl validate {file}"
 
 
 def _some(number: int, what: str) -> str:

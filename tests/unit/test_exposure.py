@@ -61,7 +61,7 @@ def test_the_report_says_what_to_type_when_nothing_was_measured() -> None:
 
 
 def test_a_plan_and_a_status_say_it_in_one_line(tmp_path: Path) -> None:
-    settings = Settings(state_dir=tmp_path)
+    settings = Settings(given=str(tmp_path))
     nothing = settings.exposure_line("acacia")
     assert nothing == "exposure by a restore: not measured: type drctl backups acacia"
     KeptFiles(tmp_path / "backups", "acacia").keep_exposure(KNOWN)

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from drctl.errors import UsageError
+from drctl.errors import DocumentError, UsageError
 from drctl.model.inventory import Inventory
 from drctl.read import text
-from drctl.read.diagnostics import Diagnostic, Severity, errors, render_all
+from drctl.read.diagnostics import Diagnostic, Severity, errors, raise_on_problems, render_all
 from drctl.read.document import Document
 from drctl.read.documents import Library, read_inventory
 from drctl.read.find import documents_in, find_inventory
@@ -268,6 +268,17 @@ def test_standard_input_has_a_limit_too(standard_input: Callable[[bytes], None])
     assert document is None
     assert "1 MiB" in problem.message
     assert "--limit" in problem.hint
+
+
+def test_what_is_wrong_on_standard_input_has_a_next_command_that_can_be_typed(
+    standard_input: Callable[[bytes], None],
+) -> None:
+    """``drctl validate -`` would wait for a runbook to be typed."""
+    standard_input(b'{"_meta": {"hostvars": {}}}')
+    _, problems = read_inventory("-")
+    with pytest.raises(DocumentError) as refused:
+        raise_on_problems(problems)
+    assert refused.value.hint == "correct what comes on standard input, then the same command again"
 
 
 def test_json_is_found_among_inventories(tmp_path: Path) -> None:
