@@ -73,6 +73,7 @@ class Person:
             "HOME": str(self.home),
             "PATH": "/usr/bin:/bin",
             "TMPDIR": str(self.home / "tmp"),
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(self.home / "tmp" / "hypothesis"),
             "LANG": "C.UTF-8",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONPATH": str(ROOT),
