@@ -98,7 +98,7 @@ class Person:
         """What came of each of these tests, run by this person; ``within``: words of drctl to run them in."""
         done = self.types(*self.words_of_tests(*names, within=within), timeout=800)
         assert self.outcomes.exists(), done.stdout + done.stderr
-        return cases(self.outcomes)
+        return {case.attrib["name"]: case for case in cases(self.outcomes)}
 
     @property
     def outcomes(self) -> Path:
@@ -114,9 +114,9 @@ class Person:
         ]
 
 
-def cases(report: Path) -> dict[str, ElementTree.Element]:
-    """What a report of pytest has of each test, by the test's name."""
-    return {case.attrib["name"]: case for case in ElementTree.parse(report).iter("testcase")}  # noqa: S314 (our own)
+def cases(report: Path) -> list[ElementTree.Element]:
+    """What a report of pytest has of each test."""
+    return list(ElementTree.parse(report).iter("testcase"))  # noqa: S314 (our own)
 
 
 def passed(outcomes: dict[str, ElementTree.Element], name: str) -> None:

@@ -65,7 +65,7 @@ def tests(person: Person, tier: str, words: list[str], within: tuple[str, ...]) 
     done = subprocess.run(argv, cwd=ROOT, env=person.environ(), stdin=subprocess.DEVNULL, check=False)
     if not person.outcomes.exists():
         return done.returncode or 1
-    counted = Counter(outcome(case) for case in cases(person.outcomes).values())
+    counted = Counter(outcome(case) for case in cases(person.outcomes))
     sys.stdout.write(f"\n== tier {tier}: {counted.pop('passed', 0)} passed\n")
     for what, times in counted.most_common():
         sys.stdout.write(f"{times:>7} {what}\n")
