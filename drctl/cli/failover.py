@@ -231,6 +231,10 @@ def check(
     service: begin.Service,
     inventory: begin.Inventory = None,
     inputs: begin.Inputs = None,
+    no_input: Annotated[
+        bool,
+        typer.Option("--no-input", show_default=False, help="Nothing is asked in a check; for scripts that say so."),
+    ] = True,
     json: begin.Json = False,
     plain: begin.Plain = False,
 ) -> int:
@@ -249,7 +253,7 @@ def check(
         detected="",
         reason="check",
         yes=True,
-        no_input=True,
+        no_input=no_input,
         json=json,
         plain=plain,
         dry_run=False,

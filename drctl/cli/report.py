@@ -44,7 +44,8 @@ def report(
             metavar="[RUN]", help="The run's id, or its end; else the newest.", autocompletion=completion.runs
         ),
     ] = "",
-    form: Annotated[Format, typer.Option("--format", "-f", help="How it is written.")] = Format.TEXT,
+    form: Annotated[Format | None, typer.Option("--format", "-f", help="How it is written; text unless said.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     details: Annotated[bool, typer.Option("--details", help="In the text: each command and its output.")] = False,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="Write it there.")] = "",
 ) -> int:
@@ -61,6 +62,9 @@ def report(
     from drctl.report.corrective import with_findings
     from drctl.report.summary import summarise
 
+    if as_json and form not in (None, Format.JSON):
+        raise UsageError(f"--json and --format {form} are two forms", hint="name one of them")
+    form = form or (Format.JSON if as_json else Format.TEXT)
     if form is Format.PDF and not output and sys.stdout.isatty():
         raise UsageError("a PDF is nothing for a terminal", hint="drctl report --format pdf -o report.pdf")
     settings: Settings = context.obj

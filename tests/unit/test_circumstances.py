@@ -176,7 +176,7 @@ def test_a_drill_notes_who_was_there_where_from_and_when_the_next_is_due(
 def test_a_check_is_no_exercise_and_a_runbook_outside_the_programme_has_no_date(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert execute(["check", "exercise", "acacia"]) == ExitCode.DONE
+    assert execute(["check", "exercise", "acacia", "--no-input"]) == ExitCode.DONE
     found = report(capsys)
     assert (found["exercise"], found["trend"]) == (None, [])
     Path("inventories/office.yml").write_text(INVENTORY.format(controller="bastion").replace("[exercise]", "[other]"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -135,7 +136,13 @@ def test_a_run_that_is_over_is_not_resumed(capsys: pytest.CaptureFixture[str], t
     assert code == 1
     assert "there is no run" in text
     assert execute(["report", "--format", "json"]) == 0
-    assert events[0].run_id in capsys.readouterr().out
+    written = capsys.readouterr().out
+    assert events[0].run_id in written
+    assert execute(["report", "--json"]) == 0
+    again = capsys.readouterr().out
+    assert list(json.loads(again)) == list(json.loads(written))
+    code, text = typed(capsys, "report", "--json", "--format", "html")
+    assert (code, "--json and --format html are two forms" in text) == (2, True)
     assert execute(["watch", "--plain"]) == 0
     assert "run ended: done" in capsys.readouterr().err
 
