@@ -16,6 +16,7 @@ from drctl.errors import DrctlError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from drctl.model.plan import Plan
+    from drctl.plan.drill import Touch
 
 _UNTOUCHED = "nothing was connected to and nothing was changed"
 
@@ -133,12 +134,22 @@ def refuse_to_touch_production(plan: Plan, inventory: Path | None, *, typed: str
     found = touches(plan, inventory_read(inventory).value)
     if not found or typed == plan.service:
         return
-    said = "\n".join(f"  {touch.where}: {touch.step} {touch.what}" for touch in found)
     raise DrctlError(
-        f"this drill would change production, in {len(found)} steps:\n{said}",
+        f"this drill would change production, in {len(found)} steps:\n{_listed(found)}",
         state=_UNTOUCHED,
         hint=f"give {plan.service} drill targets (docs/how-to/drill.md), or mean it: --on-production {plan.service}",
         exit_code=ExitCode.NO_GO,
+    )
+
+
+def _listed(found: tuple[Touch, ...]) -> str:
+    """A line for each; of a step that stands in several attempts of a call the first only, and how many follow it."""
+    alike: dict[tuple[str, str], list[Touch]] = {}
+    for touch in found:
+        alike.setdefault((touch.where, touch.what), []).append(touch)
+    return "\n".join(
+        f"  {where}: {first.step} {what}" + (f", and so do {len(more)} attempts more" if more else "")
+        for (where, what), (first, *more) in alike.items()
     )
 
 

@@ -190,6 +190,20 @@ def test_a_drill_that_would_touch_production_is_refused(
     assert execute([*DRILL, "--on-production", "acacia", "--dry-run"]) == ExitCode.DONE
 
 
+def test_the_attempts_of_a_call_are_told_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runbooks/other.yml").write_text(
+        'runbook: other\ntitle: Other\nsteps:\n  - {id: change, hosts: primary, run: "true", expected: 1s}\n'
+    )
+    steps('{id: note, local: "echo done >>\\"$notes\\""}', "{id: try, runbook: other, retry: {attempts: 3}}")
+    assert execute(DRILL) == ExitCode.NO_GO
+    error = capsys.readouterr().err
+    assert (
+        "this drill would change production, in 3 steps:\n  runbooks/other.yml:4:5: try/1/change runs on db, " in error
+    )
+    assert "and so do 2 attempts more\n" in error
+    assert "try/2" not in error
+
+
 def test_what_only_reads_or_is_left_out_in_a_drill_or_names_others_may_be_there(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
