@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from drctl.lab import Lab
+from drctl.lab.commands import wait_until
 from tests.support import needs
 from tests.support.operator import ROOT, SERVICE, Operator, lose_the_primary_with_a_lagging_standby, until
 
@@ -15,6 +16,11 @@ pytestmark = pytest.mark.lab
 
 def started(step: str):
     return lambda e: e["body"]["type"] == "attempt_started" and e["body"].get("step") == step
+
+
+def _backups(lab: Lab) -> str:
+    """The processes that take a full backup."""
+    return lab.ssh("cloudprox", ["pgrep", "-f", "type=full"]).stdout.strip()
 
 
 @pytest.mark.needs(needs.PGBACKREST)
@@ -28,6 +34,8 @@ def test_an_abort_from_another_terminal_ends_the_job_on_its_host(fresh_lab: Lab,
         )  # fmt: skip
         with watching:
             until(running, started("protect/full-backup"))
+            # What was only meant to begin is not left half done.
+            assert wait_until(lambda: bool(_backups(fresh_lab)), within=60)
             asked = operator.types("abort", run, "--reason", "the data centre is back")
             assert f"{run} is being given up" in asked.stderr
             ended = until(running, lambda e: e["body"]["type"] == "run_ended")
@@ -38,8 +46,7 @@ def test_an_abort_from_another_terminal_ends_the_job_on_its_host(fresh_lab: Lab,
     assert "the data centre is back" in ended["body"]["why"]
     assert "run ended: aborted" in watched
     assert watching.returncode == 8
-    left = fresh_lab.ssh("cloudprox", ["pgrep", "-f", "type=full"])
-    assert left.stdout.strip() == "", left.stdout
+    assert _backups(fresh_lab) == ""
     half_done = "ended in the middle, and left half done: protect/full-backup @ cloudprox"
     assert half_done in " ".join(operator.types("report").stdout.split())
     # always ran: the report says who writes.
