@@ -28,6 +28,7 @@ PROGRAMS = {
     "nft": "nftables",
     "haproxy": "haproxy",
     "rsync": "rsync",
+    "zstd": "zstd",  # the last commits are read out of WAL as the repository keeps it
     "sudo": "sudo",
     "ip": "iproute2",
     "tc": "iproute2",
@@ -113,7 +114,11 @@ def _missing_of_namespaces() -> list[Missing]:
         said = str(error)
     if not said:
         return []
-    name = pwd.getpwuid(os.geteuid()).pw_name
+    number = os.geteuid()
+    try:
+        name = pwd.getpwuid(number).pw_name
+    except KeyError:
+        name = str(number)  # whoever runs here is in no list of users, as in some containers
     return [
         Missing(
             f"root, or user namespaces with subordinate numbers for {name} ({said})",

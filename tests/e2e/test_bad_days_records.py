@@ -159,7 +159,7 @@ def test_a_clock_that_is_behind_when_a_run_is_taken_up(day: Day, clock: Path) ->
     clock.write_text("-3600")
     said = story(day.types("resume", "--no-input"))
     same(
-        re.sub(r"it is \d+m \d+s behind", "it is MINUTES behind", said),
+        re.sub(r"it is \d+[mh] \d+[sm] behind", "it is MINUTES behind", said),
         """
         TIME run resumed (DATE) by OPERATOR
         TIME warning clock failed: it is MINUTES behind the last event of this run: how much time has passed since is

@@ -61,9 +61,8 @@ def person() -> Iterator[Person]:
     lab = f"{os.environ.get('DRCTL_TEST_LAB', 'test')[:8]}n"
     with person_on(tiers.NAMESPACES, lab=lab, net=NET) as somebody:
         doctor = somebody.drctl("lab", "doctor")
-        if doctor.returncode != 0:
-            pytest.skip(f"no lab without root here: {doctor.stdout} {doctor.stderr[-600:]}")
-        assert f"tier {tiers.NAMESPACES}" in doctor.stdout
+        if f"the lab runs here, tier {tiers.NAMESPACES}" not in doctor.stdout:
+            pytest.skip(f"no lab in user namespaces here: {doctor.stdout} {doctor.stderr[-600:]}")
         yield somebody
 
 

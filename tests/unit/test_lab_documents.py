@@ -64,8 +64,9 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
     assert install_line(missing) == ("RUNLEVEL=1 apt-get install -y -o DPkg::Lock::Timeout=300 haproxy pgbackrest")
 
 
-def test_without_root_up_says_what_to_type(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
+@pytest.mark.parametrize("uid", [1, 3_999_999], ids=["known", "in-no-list"])
+def test_without_root_up_says_what_to_type(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uid: int) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: uid)
     # What a kernel says that lets nobody but root make namespaces.
     monkeypatch.setattr(prerequisites, "UNSHARE", ["sh", "-c", "echo 'not permitted' >&2; exit 1", "--"])
     with pytest.raises(LabError, match=r"root, or user namespaces .*not permitted") as caught:
