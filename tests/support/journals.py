@@ -23,7 +23,7 @@ from drctl.model.events import (
 )
 from drctl.model.plan import Section, Source, Stage
 from drctl.plan.codec import plan_digest
-from tests.support import sample_runs
+from tests.support import sample_plan, sample_steps
 
 
 def write_run(state: Path, events: Sequence[Event]) -> str:
@@ -69,7 +69,7 @@ def _keep(outputs: Path, body: AttemptFinished) -> None:
 
 def long_run(steps: int) -> Iterator[Body]:
     """The events of a run of so many steps, each with a little output; two events a step."""
-    plan = sample_runs.failover_plan()
+    plan = sample_plan.failover_plan()
     model = plan.step("row-counts")
     stages = tuple(
         Stage(section=Section.STEPS, steps=(replace(model, id=f"step-{number:05d}", name=f"Step {number}"),))
@@ -79,8 +79,8 @@ def long_run(steps: int) -> Iterator[Body]:
     yield RunStarted(
         plan=plan, plan_digest=plan_digest(plan), operator="thandi", controller="bastion", pid=1, interactive=False
     )
-    output = sample_runs.output_of("task|1204417\nproject|9120\n")
-    host = sample_runs.STANDBY.host
+    output = sample_steps.output_of("task|1204417\nproject|9120\n")
+    host = sample_plan.STANDBY.host
     for stage in stages:
         name = stage.steps[0].id
         yield AttemptStarted(step=name, host=host, attempt=1, act=Act.RUN)

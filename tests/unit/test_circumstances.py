@@ -21,6 +21,7 @@ from drctl.model.circumstances import ClockReading
 from drctl.model.units import parse_instant
 from drctl.report import html, markdown, text, trend
 from drctl.report.summary import summarise
+from tests.support import sample_plan
 from tests.support import sample_runs as samples
 
 INVENTORY = """\
@@ -118,11 +119,11 @@ def test_a_clock_that_cannot_be_read_holds_nobody_up(monkeypatch: pytest.MonkeyP
 
     def read(endpoint: object) -> ClockReading:
         host = endpoint.host  # type: ignore[attr-defined]
-        if host == samples.APP.host:
+        if host == sample_plan.APP.host:
             raise OSError("a bug")
-        return never.get() if host == samples.PRIMARY.host else ClockReading(host=host, offset_s=0.5)
+        return never.get() if host == sample_plan.PRIMARY.host else ClockReading(host=host, offset_s=0.5)
 
-    read_aside((samples.PRIMARY, samples.STANDBY, samples.APP), read, told.put)
+    read_aside((sample_plan.PRIMARY, sample_plan.STANDBY, sample_plan.APP), read, told.put)
     silent, good, broken = told.get(timeout=60)
     assert silent.why == "no answer within 0 s"
     assert good.offset_s == 0.5

@@ -23,8 +23,8 @@ from drctl.screens.clocks import clock_lines
 from drctl.screens.lines import LinesScreen
 from drctl.screens.plan import plain_text
 from drctl.screens.tables import status_json, status_text
+from tests.support import sample_plan, sample_steps, world
 from tests.support import sample_runs as samples
-from tests.support import world
 
 POINT = datetime(2026, 11, 23, 0, 6, tzinfo=UTC)
 KNOWN = Exposure(
@@ -67,7 +67,7 @@ def test_a_plan_and_a_status_say_it_in_one_line(tmp_path: Path) -> None:
     KeptFiles(tmp_path / "backups", "acacia").keep_exposure(KNOWN)
     line = settings.exposure_line("acacia")
     assert line.endswith(WORST)
-    assert f"\n{'':14}{line}\n" in plain_text(samples.failover_plan(), exposure=line)
+    assert f"\n{'':14}{line}\n" in plain_text(sample_plan.failover_plan(), exposure=line)
     run = summarise(samples.succeeded())
     assert f"  RPO         {line}\n" in status_text([run], exposures={run.service: line})
     assert json.loads(status_json([run], exposures={run.service: line}))[0]["exposure"] == line
@@ -105,7 +105,7 @@ def test_the_screens_of_a_run_say_it() -> None:
 def test_a_copy_that_a_run_restored_is_found_in_its_events() -> None:
     def run(*, mode: Mode, runbook: str, section: Section) -> tuple[tuple[str, str], str]:
         plan = world.plan_of_stages(Stage(section=section, steps=(world.step("pick", host=None),)), mode=mode)
-        begun = samples.Builder(replace(plan, runbook=runbook)).begin().events[0]
+        begun = sample_steps.Builder(replace(plan, runbook=runbook)).begin().events[0]
         captured = {"copy_location": "cloudprox", "copy_label": "20261123-000003F"}
         done = AttemptFinished(
             step="pick", host="", attempt=1, act=Act.RUN, outcome=Outcome.SUCCEEDED, captured=captured

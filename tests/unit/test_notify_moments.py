@@ -19,6 +19,7 @@ from drctl.model.events import Event, NotificationSent, NotificationSettled, Que
 from drctl.model.messages import Fate, Moment, Notifier
 from drctl.report.card import card_of
 from drctl.report.summary import summarise
+from tests.support import sample_plan, sample_steps
 from tests.support import sample_runs as samples
 
 ALL = Notifier(name="all", path="unused")
@@ -32,7 +33,7 @@ class Desk:
         self.got: list[tuple[str, Message]] = []
         self.came, self.answer = threading.Event(), threading.Event()
         self.answer.set()
-        self.now = samples.OUTAGE
+        self.now = sample_plan.OUTAGE
         self.state = known or RunState()
         self.notifications = Notifications(
             notifiers or (ALL,),
@@ -85,12 +86,12 @@ def test_the_messages_of_a_drill_say_so_first_and_others_do_not() -> None:
 
 
 def test_a_message_says_what_why_how_long_what_to_type_and_the_head() -> None:
-    run = samples.Builder(samples.failover_plan()).begin()
+    run = sample_steps.Builder(sample_plan.failover_plan()).begin()
     prompt = "The standby is 2.4 s behind. Fail over?"
     run.asked(Question.APPROVAL, "declare", prompt=prompt, answers=("yes", "no", "pause"))
     events = run.events
     desk = Desk()
-    desk.now = samples.OUTAGE + timedelta(hours=1)
+    desk.now = sample_plan.OUTAGE + timedelta(hours=1)
     asked = desk.hear(events).messages()[-1]
     assert asked.title == "failover of acme: approval asked"
     first, waits, rto, type_, of, head = asked.text.splitlines()
@@ -110,7 +111,7 @@ def test_texts_are_redacted_before_they_go_anywhere() -> None:
 
 
 def test_an_alert_cannot_be_left_out() -> None:
-    run = samples.Builder(samples.failover_plan()).begin()
+    run = sample_steps.Builder(sample_plan.failover_plan()).begin()
     run.asked(Question.APPROVAL, "declare", prompt="Go?", answers=("break_glass", "no", "pause"))
     run.answered(Question.APPROVAL, "declare", "break_glass", after_s=5, why="nobody answers the telephone")
     only = Notifier(name="only", path="unused", moments=(Moment.SERVICE_RESTORED,))
@@ -123,8 +124,8 @@ def test_an_alert_cannot_be_left_out() -> None:
 
 @pytest.mark.parametrize("fallback", [True, False])
 def test_a_deadline_that_comes_is_told_once_while_a_person_is_asked(fallback: bool) -> None:
-    made = samples.with_a_fallback() if fallback else samples.failover_plan()
-    run = samples.Builder(made).begin()
+    made = samples.with_a_fallback() if fallback else sample_plan.failover_plan()
+    run = sample_steps.Builder(made).begin()
     if fallback:
         samples.forecast_of(run)
     run.asked(Question.APPROVAL, "declare", prompt="Go?", answers=("yes", "no", "pause"))
@@ -133,7 +134,7 @@ def test_a_deadline_that_comes_is_told_once_while_a_person_is_asked(fallback: bo
     assert not desk.came.wait(1.5)  # it is hours away
     # Left for by 2 h after the outage (the restore takes 1h 50m, and 10 min are kept free), else the RTO of 4 h.
     late = timedelta(hours=2) if fallback else timedelta(hours=4)
-    desk.now = samples.OUTAGE + late - timedelta(minutes=29)
+    desk.now = sample_plan.OUTAGE + late - timedelta(minutes=29)
     assert desk.came.wait(30)
     desk.came.clear()
     assert not desk.came.wait(1.5)  # it is told once

@@ -14,11 +14,12 @@ from drctl.model.plan import Mark, Mode, Plan, Round, Section, Shell, Stage
 from drctl.model.promises import Place, Residency
 from drctl.report import assurance, assurance_words, html, markdown, text
 from drctl.report.summary import summarise
+from tests.support import sample_plan, sample_steps
 from tests.support import sample_runs as samples
 
 RUNBOOKS = Path(__file__).parents[2] / "runbooks"
-PRODUCTION = replace(samples.PRIMARY, host="real-db-1", site="teraco-cpt")
-STAND_IN = replace(samples.STANDBY, host="spare-db-1")
+PRODUCTION = replace(sample_plan.PRIMARY, host="real-db-1", site="teraco-cpt")
+STAND_IN = replace(sample_plan.STANDBY, host="spare-db-1")
 
 
 def drill_plan() -> Plan:
@@ -26,7 +27,7 @@ def drill_plan() -> Plan:
 
     def step(step_id: str, *hosts: object, attempt: int | None = None, **kind: object) -> object:
         of = None if attempt is None else Round(of="from-a-copy", number=attempt)
-        return samples._step(step_id, f"Step {step_id}", Shell(script="x"), endpoints=hosts, round=of, **kind)
+        return sample_plan.a_step(step_id, f"Step {step_id}", Shell(script="x"), endpoints=hosts, round=of, **kind)
 
     def stage(section: Section, *steps: object) -> tuple[Stage, ...]:
         return tuple(Stage(section=section, steps=(one,)) for one in steps)  # type: ignore[arg-type]
@@ -44,12 +45,12 @@ def drill_plan() -> Plan:
         ),
     )  # fmt: skip
     where = Residency(country="ZA", places=(Place(host="cpt-backup-1", address="10.9.0.1", country="ZA"),))
-    return replace(samples.failover_plan(mode=Mode.DRILL), stages=stages, residency=where)
+    return replace(sample_plan.failover_plan(mode=Mode.DRILL), stages=stages, residency=where)
 
 
 def drill(plan: Plan | None = None) -> list[Event]:
     """The first copy is damaged, the second is restored; what is left of it is found."""
-    run = samples.Builder(plan or drill_plan()).begin(outage=False)
+    run = sample_steps.Builder(plan or drill_plan()).begin(outage=False)
     run.did("ground/lag-before", "real-db-1", took_s=0.2, captured={"lag_before": "1.5"})
     picked = {
         "copy_location": "teraco-cpt", "copy_host": "cpt-backup-1", "copy_label": "20261122-020000F",

@@ -17,6 +17,7 @@ from drctl.model.units import local_time
 from drctl.report import markdown, text, verdict, words
 from drctl.report.summary import summarise
 from drctl.screens.tables import status_text
+from tests.support import sample_plan, sample_steps
 from tests.support import sample_runs as samples
 from tests.support.world import Bench, exits, plan_of_stages, step
 
@@ -74,19 +75,19 @@ def test_the_clocks_of_a_success() -> None:
 
 
 def test_a_timezone_that_is_not_known_is_utc() -> None:
-    assert local_time(samples.START, "Nowhere/Else") == "2026-11-23 01:31:04 UTC"
+    assert local_time(sample_plan.START, "Nowhere/Else") == "2026-11-23 01:31:04 UTC"
 
 
 def test_outside_the_sla_no_budget_is_used() -> None:
-    run = samples.Builder(samples.failover_plan(sla=False)).begin()
+    run = sample_steps.Builder(sample_plan.failover_plan(sla=False)).begin()
     assert summarise(run.end(Ended.ABORTED)).yearly_budget_used is None
 
 
 def test_the_nightly_note_stands_by_a_24_hour_rpo_only() -> None:
     assert "02:00" in summarise(samples.succeeded()).rpo.note
-    two_days = samples.Builder(samples.failover_plan(rpo_s=172_800.0)).begin()
+    two_days = sample_steps.Builder(sample_plan.failover_plan(rpo_s=172_800.0)).begin()
     assert summarise(two_days.events).rpo.note == ""
-    none = samples.Builder(samples.failover_plan(rpo_s=None)).begin()
+    none = sample_steps.Builder(sample_plan.failover_plan(rpo_s=None)).begin()
     assert summarise(none.events).rpo.note == ""
 
 
@@ -252,13 +253,13 @@ def test_a_sensitive_output_is_withheld() -> None:
 
 
 def test_a_secret_is_a_reference() -> None:
-    plan = samples.failover_plan()
-    run = samples.Builder(plan).begin()
-    used = replace(plan.step("repoint-app"), action=samples._shell('login "$app_password"'))
+    plan = sample_plan.failover_plan()
+    run = sample_steps.Builder(plan).begin()
+    used = replace(plan.step("repoint-app"), action=sample_plan.a_shell('login "$app_password"'))
     stages = tuple(
         replace(stage, steps=tuple(used if s.id == used.id else s for s in stage.steps)) for stage in plan.stages
     )
-    run = samples.Builder(replace(plan, stages=stages)).begin()
+    run = sample_steps.Builder(replace(plan, stages=stages)).begin()
     run.did("repoint-app", "azure-app-1", took_s=1.0)
     row = next(s for s in summarise(run.events).steps if s.id == "repoint-app").hosts[0]
     secret = next(v for v in row.command.variables if v.name == "app_password")
@@ -271,7 +272,7 @@ def test_a_run_without_events_is_refused() -> None:
 
 
 def test_slower_than_the_worst_case() -> None:
-    run = samples.Builder(samples.failover_plan()).begin()
+    run = sample_steps.Builder(sample_plan.failover_plan()).begin()
     run.did("row-counts", "azure-db-1", took_s=61.0)
     kinds = [(d.kind, d.step) for d in summarise(run.events).deviations]
     assert kinds == [("slower_than_worst_case", "row-counts")]
@@ -308,11 +309,11 @@ def test_the_deadline_and_what_was_decided_at_it_stay_in_the_report() -> None:
 
 def test_a_clock_that_went_back_in_mid_run_leaves_durations_right_and_is_said() -> None:
     """The run was resumed on a machine that was an hour behind."""
-    run = samples.Builder(samples.failover_plan()).begin()
-    samples._fence(samples._approve(samples._preconditions(run)))
+    run = sample_steps.Builder(sample_plan.failover_plan()).begin()
+    sample_steps.fence(sample_steps.approve(sample_steps.preconditions(run)))
     resumed = ev.RunResumed(operator="sipho", controller="bastion-dbn", pid=99, interactive=True)
     run.add(resumed, after_s=-3600)
-    found = summarise(samples._protect(samples._serve(samples._promote(run))).end(Ended.DONE))
+    found = summarise(sample_steps.protect(sample_steps.serve(sample_steps.promote(run))).end(Ended.DONE))
     straight = summarise(samples.succeeded())
     assert found.elapsed.run_s == pytest.approx(straight.elapsed.run_s, abs=0.5)
     assert found.elapsed.automation_s == pytest.approx(straight.elapsed.automation_s, abs=0.5)

@@ -16,6 +16,7 @@ from drctl.model.exposure import Exposure
 from drctl.model.plan import Objectives, Plan
 from drctl.model.words import Mark
 from drctl.screens.clocks import clock_lines
+from tests.support import sample_plan
 from tests.support import sample_runs as samples
 
 WIDTH = 80
@@ -55,9 +56,9 @@ def test_no_clock_is_cut_at_any_moment_of_any_run(sample: str) -> None:
 
 
 EXPOSURE = Exposure(
-    looked_at=samples.START,
+    looked_at=sample_plan.START,
     copy="cloudprox",
-    consistency_point=samples.START - timedelta(hours=23, minutes=59),
+    consistency_point=sample_plan.START - timedelta(hours=23, minutes=59),
     from_wal=True,
     backup_s=47 * 60.0,
     replication_s=47 * 60.0,

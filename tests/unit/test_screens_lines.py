@@ -24,6 +24,7 @@ from drctl.screens.base import write
 from drctl.screens.choose import choose
 from drctl.screens.lines import LinesScreen
 from drctl.screens.ndjson import NdjsonScreen
+from tests.support import sample_plan, sample_steps
 from tests.support import sample_runs as samples
 
 
@@ -145,7 +146,7 @@ def test_the_journal_s_chain_can_be_checked_from_ndjson(tmp_path_factory: pytest
 
     journal = JournalFile(tmp_path_factory.mktemp("journal") / "journal.db")
     stream = io.StringIO()
-    writer = journal.writer("a-run", now=lambda: samples.START, redact=lambda text: text)
+    writer = journal.writer("a-run", now=lambda: sample_plan.START, redact=lambda text: text)
     screen = NdjsonScreen(stream)
     for event in samples.succeeded()[:6]:
         screen.on_event(writer.append(event.body), RunState())
@@ -219,13 +220,13 @@ def test_the_heartbeat_says_by_when_and_without_the_outage_that_it_is_not_known(
         screen.on_event(event, state)
     screen.tick(event.at + timedelta(seconds=60))
     assert stream.getvalue().splitlines()[-1].endswith("left, switch by 2026-11-23 05:12:00 SAST")
-    run = samples.Builder(samples.with_a_fallback()).begin(outage=False)
+    run = sample_steps.Builder(samples.with_a_fallback()).begin(outage=False)
     lines = told(samples.forecast_of(run).events).splitlines()
     unknown = "when you must switch is not known before the start of the outage is; the fallback takes 1h 50m"
     assert lines[-1] == f"01:31:04Z clock   {unknown} (p90 of 6 runs)"
 
 
 def test_a_deadline_becomes_known_with_the_outage() -> None:
-    run = samples.forecast_of(samples.Builder(samples.with_a_fallback()).begin(outage=False))
-    run.add(ev.ClockMarked(mark=Mark.OUTAGE_STARTED, at=samples.OUTAGE, source="given"), after_s=60)
+    run = samples.forecast_of(sample_steps.Builder(samples.with_a_fallback()).begin(outage=False))
+    run.add(ev.ClockMarked(mark=Mark.OUTAGE_STARTED, at=sample_plan.OUTAGE, source="given"), after_s=60)
     assert told(run.events).splitlines()[-1] == f"01:32:04Z clock   {SWITCH}; in 1h 40m"

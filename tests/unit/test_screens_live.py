@@ -21,6 +21,7 @@ from drctl.screens.picture import Scene, final_picture, live_picture
 from drctl.screens.steps_table import rows, window
 from drctl.screens.svg import export_svg
 from drctl.screens.tails import KEPT_LINES, LONGEST_LINE, Tails
+from tests.support import sample_plan
 from tests.support import sample_runs as samples
 from tests.support.world import Bench, plan_of_stages, step
 
@@ -216,7 +217,7 @@ def replay(screen: LiveScreen, events: Sequence[Event], clock: FrozenClock) -> N
 
 
 def test_the_terminal_is_given_back(terminal: Terminal) -> None:
-    clock = FrozenClock(samples.START)
+    clock = FrozenClock(sample_plan.START)
     with LiveScreen(terminal, clock=clock, refresh_s=0) as screen:
         replay(screen, samples.succeeded(), clock)
     written = terminal.getvalue()
@@ -228,7 +229,7 @@ def test_the_terminal_is_given_back(terminal: Terminal) -> None:
 
 
 def test_the_terminal_is_given_back_after_an_error(terminal: Terminal) -> None:
-    clock = FrozenClock(samples.START)
+    clock = FrozenClock(sample_plan.START)
 
     def interrupted() -> None:
         with LiveScreen(terminal, clock=clock, refresh_s=0) as screen:
@@ -242,7 +243,7 @@ def test_the_terminal_is_given_back_after_an_error(terminal: Terminal) -> None:
 
 
 def test_a_person_is_asked_on_the_ordinary_screen(terminal: Terminal) -> None:
-    clock = FrozenClock(samples.START)
+    clock = FrozenClock(sample_plan.START)
     with LiveScreen(terminal, clock=clock, refresh_s=0) as screen:
         replay(screen, samples.still_going(), clock)
         with screen.suspended():
@@ -256,7 +257,7 @@ def test_a_person_is_asked_on_the_ordinary_screen(terminal: Terminal) -> None:
 
 
 def test_nothing_new_is_not_painted_again(terminal: Terminal) -> None:
-    clock = FrozenClock(samples.START)
+    clock = FrozenClock(sample_plan.START)
     with LiveScreen(terminal, clock=clock, refresh_s=0) as screen:
         replay(screen, samples.still_going(), clock)
         before = terminal.getvalue()
@@ -272,7 +273,7 @@ def test_nothing_new_is_not_painted_again(terminal: Terminal) -> None:
 
 
 def test_no_colours(terminal: Terminal) -> None:
-    clock = FrozenClock(samples.START)
+    clock = FrozenClock(sample_plan.START)
     with LiveScreen(terminal, clock=clock, colours=False, refresh_s=0) as screen:
         replay(screen, samples.hostile(), clock)
     codes = set(re.findall(r"\x1b\[([0-9;]*)m", terminal.getvalue()))
@@ -283,7 +284,7 @@ def test_a_picture_that_fails_gives_way_to_lines(terminal: Terminal, monkeypatch
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no picture")
 
-    clock = FrozenClock(samples.START)
+    clock = FrozenClock(sample_plan.START)
     events = samples.succeeded()
     with LiveScreen(terminal, clock=clock, refresh_s=0) as screen:
         replay(screen, events[:-2], clock)
@@ -297,7 +298,7 @@ def test_a_picture_that_fails_gives_way_to_lines(terminal: Terminal, monkeypatch
 
 def test_a_terminal_that_is_gone_ends_the_screen_and_nothing_else(terminal: Terminal) -> None:
     """The engine journals what a screen raises, and lets it go; leaving it must not raise again."""
-    clock = FrozenClock(samples.START)
+    clock = FrozenClock(sample_plan.START)
     events = samples.still_going()
     with LiveScreen(terminal, clock=clock, refresh_s=0) as screen:
         replay(screen, events, clock)
@@ -307,7 +308,7 @@ def test_a_terminal_that_is_gone_ends_the_screen_and_nothing_else(terminal: Term
 
 
 def test_threads_may_write_at_once(terminal: Terminal) -> None:
-    clock = FrozenClock(samples.START)
+    clock = FrozenClock(sample_plan.START)
     with LiveScreen(terminal, clock=clock, refresh_s=0.01) as screen:
         replay(screen, samples.still_going(), clock)
         target = Target("resize-standby", "")

@@ -18,6 +18,7 @@ from drctl.report.facts import ClockRow, Given, Summary
 from drctl.report.summary import summarise
 from drctl.screens import problems
 from drctl.screens.tables import runs_json, runs_text, status_json, status_text
+from tests.support import sample_plan
 from tests.support import sample_runs as samples
 
 ERROR = DrctlError(
@@ -187,5 +188,5 @@ def test_status_fits(all_runs: list[Summary], width: int) -> None:
 @pytest.mark.parametrize("width", range(60, 100))
 def test_a_command_of_a_service_with_hyphens_is_not_broken_in_its_name(width: int) -> None:
     one = replace(summarise(samples.succeeded()), service="taskflow-demo")
-    exposed = {"taskflow-demo": exposure_line(None, now=samples.START, service="taskflow-demo")}
+    exposed = {"taskflow-demo": exposure_line(None, now=sample_plan.START, service="taskflow-demo")}
     assert re.search(r"drctl\s+backups\s+taskflow-demo$", status_text([one], width=width, exposures=exposed), re.M)

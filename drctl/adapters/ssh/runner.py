@@ -76,7 +76,8 @@ class SshTransport:
                 if session.ahead:
                     asked = time.monotonic()
                     begun = conversation.take_over(command, asked + self._timings.channel_s)
-                    connection.ahead.answered(time.monotonic() - asked)
+                    if begun:
+                        connection.ahead.answered(time.monotonic() - asked)
                 else:
                     begun = conversation.begin(command)
             finally:
